@@ -1,0 +1,166 @@
+//! The gate: the one place that decides whether a work may be used.
+//!
+//! The effective value of a work for a use is the join (maximum) of all live claims. `deny` and
+//! `constrained` refuse, as no agreement can match yet; `allow` permits; silence is the policy's.
+//! An allow is live once it has cooled and until it ends.
+//!
+//! Invariants: pure and total: the same records, policy and time give the same answer, and there
+//! is no error that permits. What it is not: a cache. It borrows the ledger, so no record comes in
+//! between its answers.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use protocol::limits::DENIAL_RECORDS_MAX;
+use protocol::{ContentId, FileHash, RecordId};
+
+use crate::claim::{Claim, ClaimState};
+use crate::ledger::Ledger;
+use crate::permit::{Permit, Usage};
+use crate::policy::{Policy, Silence};
+use crate::use_atom::{Use, Value};
+
+/// Why a work may not be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DenialReason {
+    /// Somebody denied it; the records say who.
+    Denied,
+    /// Somebody allowed it under terms, and no agreement is known.
+    Constrained,
+    /// It was allowed, but every allow has ended, was lifted, is void, or still cools.
+    AllowNotLive,
+    /// Nobody spoke, and under this policy silence is no.
+    Silent,
+}
+
+/// A refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// The work.
+    pub work: ContentId,
+    /// For which use it was asked.
+    pub about: Use,
+    /// Why.
+    pub reason: DenialReason,
+    /// The records behind the reason, sorted, the first few if there are many.
+    pub records: Vec<RecordId>,
+}
+
+impl fmt::Display for DenialReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Denied => "denied",
+            Self::Constrained => "allowed only under terms, and no agreement is known",
+            Self::AllowNotLive => "allowed once, but not now",
+            Self::Silent => "nobody allowed it, and silence is no",
+        })
+    }
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} may not be used for {}: {}", self.work.short(), self.about, self.reason)?;
+        match self.records.split_first() {
+            None => Ok(()),
+            Some((first, [])) => write!(f, " (record {})", first.short()),
+            Some((first, rest)) => {
+                write!(f, " (record {} and {} more)", first.short(), rest.len())
+            }
+        }
+    }
+}
+
+/// A ledger, a policy and a moment, ready to decide.
+#[derive(Debug)]
+pub struct Gate<'a> {
+    ledger: &'a Ledger,
+    policy: &'a Policy,
+    now_ms: u64,
+    frontier: FileHash,
+}
+
+impl<'a> Gate<'a> {
+    /// The gate over `ledger` under `policy` at `now_ms` (milliseconds since 1970, of the clock
+    /// that also says when records are received).
+    pub fn new(ledger: &'a Ledger, policy: &'a Policy, now_ms: u64) -> Self {
+        Self { ledger, policy, now_ms, frontier: ledger.frontier().id() }
+    }
+
+    /// The id of the ledger's frontier, which every permit of this gate carries.
+    pub fn frontier(&self) -> FileHash {
+        self.frontier
+    }
+
+    /// Decides on one work.
+    pub fn decide<U: Usage>(&self, work: ContentId) -> Result<Permit<U>, Denial> {
+        self.check(work, U::USE)?;
+        Ok(Permit::issue(work, self.frontier))
+    }
+
+    /// Decides on many works, in the order given.
+    pub fn decide_many<U: Usage>(
+        &self,
+        works: impl IntoIterator<Item = ContentId>,
+    ) -> (Vec<Permit<U>>, Vec<Denial>) {
+        let (mut permits, mut denials) = (Vec::new(), Vec::new());
+        for work in works {
+            match self.decide(work) {
+                Ok(permit) => permits.push(permit),
+                Err(denial) => denials.push(denial),
+            }
+        }
+        (permits, denials)
+    }
+
+    /// The answer without a permit: for telling people, not for using the work.
+    pub fn check(&self, work: ContentId, about: Use) -> Result<(), Denial> {
+        let value = self.value(work, about);
+        let reason = match (value, self.policy.default) {
+            (Value::Deny, _) => DenialReason::Denied,
+            (Value::Constrained, _) => DenialReason::Constrained,
+            (Value::Allow, _) | (Value::Unset, Silence::OptOut) => return Ok(()),
+            (Value::Unset, Silence::OptIn) => {
+                if self.claims(work, about).any(|claim| claim.value == Value::Allow) {
+                    DenialReason::AllowNotLive
+                } else {
+                    DenialReason::Silent
+                }
+            }
+        };
+        let records = self.records(work, about, reason);
+        Err(Denial { work, about, reason, records })
+    }
+
+    /// The join of all live claims.
+    pub fn value(&self, work: ContentId, about: Use) -> Value {
+        self.claims(work, about)
+            .filter(|claim| self.is_live(claim))
+            .fold(Value::Unset, |joined, claim| joined.join(claim.value))
+    }
+
+    fn claims(&self, work: ContentId, about: Use) -> impl Iterator<Item = Claim> {
+        self.ledger.claims(work).filter(move |claim| claim.about == about)
+    }
+
+    fn is_live(&self, claim: &Claim) -> bool {
+        if claim.state != ClaimState::Live || claim.value.restricts() {
+            return claim.state == ClaimState::Live;
+        }
+        let from_ms = claim.received_ms.saturating_add(self.policy.cooling_ms);
+        let until_ms = claim.received_ms.saturating_add(self.policy.allow_ms_max);
+        let until_ms = claim.not_after_ms.map_or(0, |not_after_ms| not_after_ms.min(until_ms));
+        (from_ms..until_ms).contains(&self.now_ms)
+    }
+
+    fn records(&self, work: ContentId, about: Use, reason: DenialReason) -> Vec<RecordId> {
+        let behind = |claim: &Claim| match reason {
+            DenialReason::Denied => claim.value == Value::Deny && self.is_live(claim),
+            DenialReason::Constrained => claim.value == Value::Constrained && self.is_live(claim),
+            DenialReason::AllowNotLive => claim.value == Value::Allow,
+            DenialReason::Silent => false,
+        };
+        let sorted: BTreeSet<RecordId> =
+            self.claims(work, about).filter(behind).map(|claim| claim.record).collect();
+        sorted.into_iter().take(DENIAL_RECORDS_MAX).collect()
+    }
+}

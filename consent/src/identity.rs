@@ -1,0 +1,207 @@
+//! An identity that signs: makes the records of one feed.
+//!
+//! Invariants: pure; given the feed's head it makes the next record, and never one that a ledger
+//! with that head would refuse. What it is not: a store of keys or of heads. Whoever signs two
+//! records on one head forks the feed; the caller persists a record before making the next.
+
+use protocol::limits::{LIFTED_MAX, RECORD_BYTES_MAX};
+use protocol::{FeedHead, FeedId, Message, PublicKey, RecordId, SecretKey, Signed, codec};
+
+use crate::payload::root_commitment;
+use crate::payload::{GENESIS, Genesis, KEY_ROTATION, LIFT, Lift, Rotation, STATEMENT};
+use crate::record::{Record, record_id};
+use crate::statement::Statement;
+
+/// Why a record cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SignError {
+    /// The head is another feed's.
+    #[error("the head given is of feed {} of {}, not of this one", .0.feed, .0.author)]
+    OtherFeed(FeedId),
+    /// The record would break a rule.
+    #[error("{0}")]
+    Rule(String),
+    /// The record would be too long.
+    #[error("the record has {0} bytes, at most {RECORD_BYTES_MAX} are allowed")]
+    TooLong(usize),
+}
+
+/// A person's or organisation's keys, for one of its feeds.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    feed: FeedId,
+    daily: SecretKey,
+    root: SecretKey,
+}
+
+impl Identity {
+    /// An identity that is born with these keys, or that never rotated them.
+    pub fn new(daily: SecretKey, root: SecretKey, feed: u32) -> Self {
+        let feed = FeedId { author: daily.public(), feed };
+        Self { feed, daily, root }
+    }
+
+    /// An identity that has rotated its keys to these.
+    pub fn rotated(feed: FeedId, daily: SecretKey, root: SecretKey) -> Self {
+        Self { feed, daily, root }
+    }
+
+    /// The identity's name for ever: its first daily public key.
+    pub fn author(&self) -> PublicKey {
+        self.feed.author
+    }
+
+    /// The feed it signs.
+    pub fn feed(&self) -> FeedId {
+        self.feed
+    }
+
+    /// The first record of a feed, for an identity that has not rotated.
+    pub fn genesis(&self) -> Result<Signed<Record>, SignError> {
+        let genesis = Genesis { root_commitment: root_commitment(&self.root.public()) };
+        self.sign(None, GENESIS, codec::encode(&genesis), &self.daily)
+    }
+
+    /// A statement after `head`, by the daily key.
+    pub fn statement(
+        &self,
+        head: &FeedHead,
+        statement: &Statement,
+    ) -> Result<Signed<Record>, SignError> {
+        self.sign(Some(head), STATEMENT, codec::encode(statement), &self.daily)
+    }
+
+    /// Statements one after another, by the daily key.
+    pub fn statements(
+        &self,
+        head: &FeedHead,
+        statements: &[Statement],
+    ) -> Result<Vec<Signed<Record>>, SignError> {
+        let mut at = *head;
+        let mut records = Vec::with_capacity(statements.len());
+        for statement in statements {
+            let record = self.statement(&at, statement)?;
+            at = head_at(&record);
+            records.push(record);
+        }
+        Ok(records)
+    }
+
+    /// The end of the identity's own statements, by the root key: as many lifts, one after
+    /// another, as their number takes.
+    pub fn lifts(
+        &self,
+        head: &FeedHead,
+        statements: impl IntoIterator<Item = RecordId>,
+    ) -> Result<Vec<Signed<Record>>, SignError> {
+        let mut ids: Vec<RecordId> = statements.into_iter().collect();
+        ids.sort();
+        ids.dedup();
+        let mut at = *head;
+        let mut records = Vec::new();
+        for chunk in ids.chunks(LIFTED_MAX) {
+            let lift = Lift { statements: chunk.to_vec() };
+            let record = self.sign(Some(&at), LIFT, codec::encode(&lift), &self.root)?;
+            at = head_at(&record);
+            records.push(record);
+        }
+        Ok(records)
+    }
+
+    /// New keys for the rest of the feed, by the root key, and the identity that holds them.
+    pub fn rotate(
+        &self,
+        head: &FeedHead,
+        daily: SecretKey,
+        root: SecretKey,
+    ) -> Result<(Signed<Record>, Self), SignError> {
+        let root_commitment = root_commitment(&root.public());
+        let rotation = Rotation { daily: daily.public(), root_commitment };
+        let record = self.sign(Some(head), KEY_ROTATION, codec::encode(&rotation), &self.root)?;
+        Ok((record, Self::rotated(self.feed, daily, root)))
+    }
+
+    fn sign(
+        &self,
+        head: Option<&FeedHead>,
+        kind: &str,
+        payload: Vec<u8>,
+        key: &SecretKey,
+    ) -> Result<Signed<Record>, SignError> {
+        if let Some(head) = head.filter(|head| head.feed != self.feed) {
+            return Err(SignError::OtherFeed(head.feed));
+        }
+        let FeedId { author, feed } = self.feed;
+        let seq = head.map_or(0, |head| head.seq.saturating_add(1));
+        let prev = head.map(|head| head.head);
+        let record = Record { author, feed, seq, prev, kind: kind.into(), payload };
+        record.check(&key.public()).map_err(SignError::Rule)?;
+        let signed = Signed::sign(record, key);
+        match signed.bytes().len() {
+            bytes if bytes > RECORD_BYTES_MAX => Err(SignError::TooLong(bytes)),
+            _ => Ok(signed),
+        }
+    }
+}
+
+/// The head of a feed that ends with this record.
+pub fn head_at(record: &Signed<Record>) -> FeedHead {
+    let value = record.value();
+    FeedHead { feed: value.feed_id(), seq: value.seq, head: record_id(record) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::statement::Origin;
+    use crate::use_atom::Use;
+    use protocol::ContentId;
+    use protocol::limits::{ORIGIN_NAME_BYTES_MAX, ORIGIN_TERM_BYTES_MAX};
+
+    fn identity() -> Identity {
+        Identity::new(SecretKey::from_seed(&[1; 32]), SecretKey::from_seed(&[2; 32]), 0)
+    }
+
+    #[test]
+    fn what_is_signed_opens() {
+        let identity = identity();
+        let genesis = identity.genesis().expect("genesis");
+        let works = (0..400u32).map(|i| ContentId::of(&i.to_le_bytes()));
+        let statements = Statement::deny(&Use::ALL).over(works);
+        let records = identity.statements(&head_at(&genesis), &statements).expect("statements");
+        let ids = records.iter().map(record_id);
+        let lifts = identity.lifts(&head_at(&records[1]), ids).expect("lift");
+        assert_eq!((records.len(), lifts.len()), (2, 1));
+        assert_eq!(lifts[0].value().seq, 3);
+        assert_eq!(lifts[0].value().prev, Some(record_id(&records[1])));
+        for record in [&[genesis], &records[..], &lifts[..]].concat() {
+            assert_eq!(Signed::<Record>::open(record.bytes()), Ok(record));
+        }
+    }
+
+    #[test]
+    fn the_largest_statement_fits_a_record() {
+        let identity = identity();
+        let works = (0..256u32).map(|i| ContentId::of(&i.to_le_bytes()));
+        let origin = Origin {
+            scheme: "s".repeat(ORIGIN_NAME_BYTES_MAX),
+            version: "v".repeat(ORIGIN_NAME_BYTES_MAX),
+            term: "t".repeat(ORIGIN_TERM_BYTES_MAX),
+        };
+        let deny = Statement { origin: Some(origin), ..Statement::deny(&Use::ALL) };
+        let head = head_at(&identity.genesis().expect("genesis"));
+        for statement in deny.over(works) {
+            assert!(identity.statement(&head, &statement).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_head_of_another_feed_or_an_empty_statement_is_refused() {
+        let identity = identity();
+        let head = head_at(&identity.genesis().expect("genesis"));
+        let other = FeedHead { feed: FeedId { feed: 9, ..head.feed }, ..head };
+        let deny = Statement::deny(&Use::ALL);
+        assert!(matches!(identity.statement(&other, &deny), Err(SignError::OtherFeed(_))));
+        assert!(matches!(identity.statement(&head, &deny), Err(SignError::Rule(_))));
+    }
+}

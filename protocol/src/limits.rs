@@ -1,0 +1,185 @@
+//! Every bound on what a peer, a file or a user may make us hold, each with its reason.
+//!
+//! Invariants: sizes in bytes, times in milliseconds; relations between bounds are checked at
+//! compile time below. What it is not: tuning. A run's own settings are in `run::RunSpec`.
+
+/// Stewards in a run: agreement sends every vote to every steward.
+pub const STEWARDS_MAX: usize = 64;
+/// Updates accepted in one round; keeps the aggregate's sum inside an `i64`.
+pub const UPDATES_MAX: usize = 512;
+/// The most one update may weigh, whatever its trainer says of its samples; same reason.
+pub const WEIGHT_MAX: u64 = 1 << 14;
+/// Rounds in a run: years of rounds, and a certificate chain that can still be walked.
+pub const ROUNDS_MAX: u64 = 1_000_000;
+/// Parameters of a model trained by int8 updates in one piece (an update of about 1 GiB).
+pub const PARAMETERS_MAX: usize = 1 << 30;
+/// Tensors in a weights file.
+pub const TENSORS_MAX: usize = 65_536;
+/// Length of a tensor's name in bytes.
+pub const TENSOR_NAME_BYTES_MAX: usize = 256;
+/// Dimensions of a tensor.
+pub const TENSOR_DIMENSIONS_MAX: usize = 8;
+/// A safetensors header in bytes; the format's own readers stop at 100 MB, hub clients at 25 MB.
+pub const WEIGHTS_HEADER_BYTES_MAX: usize = 25_000_000;
+/// A message that travels by gossip, in bytes: the largest is a certificate; nothing else comes near.
+pub const GOSSIP_BYTES_MAX: usize = CERTIFICATE_BYTES_MAX + 1_024;
+/// A `RunSpec`'s envelope in bytes: 64 stewards and the text fields fit many times over.
+pub const RUN_SPEC_BYTES_MAX: usize = 32_768;
+/// Trainers that a `RunSpec` invites by name; more fit no envelope.
+pub const TRAINERS_INVITED_MAX: usize = 512;
+/// A consent policy inside a `RunSpec`, in bytes.
+pub const POLICY_BYTES_MAX: u64 = 4_096;
+/// A presence's envelope in bytes.
+pub const PRESENCE_BYTES_MAX: usize = 512;
+/// An update commit's envelope in bytes.
+pub const COMMIT_BYTES_MAX: usize = 4_096;
+/// A round record in bytes: `UPDATES_MAX` accepted and as many rejected, by hash.
+pub const ROUND_RECORD_BYTES_MAX: usize = 196_608;
+/// A proposal's envelope in bytes: a round record and little else.
+pub const PROPOSAL_BYTES_MAX: usize = ROUND_RECORD_BYTES_MAX + 1_024;
+/// A vote's envelope in bytes.
+pub const VOTE_BYTES_MAX: usize = 1_024;
+/// A certificate in bytes: a round record and one vote of each steward.
+pub const CERTIFICATE_BYTES_MAX: usize = ROUND_RECORD_BYTES_MAX + STEWARDS_MAX * VOTE_BYTES_MAX;
+/// Agreement rounds ahead of ours for which a steward keeps votes; bounds a liar's memory cost.
+pub const AGREEMENT_ROUNDS_AHEAD_MAX: u32 = 32;
+/// Messages of its own that a steward says again until a round is certified.
+pub const OWN_MESSAGES_RESENT_MAX: usize = 64;
+/// Records proposed in one round that a steward keeps, and proposals of one that wait for it.
+pub const PROPOSED_RECORDS_MAX: usize = 128;
+/// Certificates in one answer to a node that catches up.
+pub const CERTIFICATES_SENT_MAX: usize = 16;
+/// Trainers whose presence in a run is remembered.
+pub const TRAINERS_PRESENT_MAX: usize = 4_096;
+/// Feeds in a frontier.
+pub const FEEDS_MAX: usize = 100_000;
+/// A frontier in bytes.
+pub const FRONTIER_BYTES_MAX: usize = FEEDS_MAX * 160;
+/// Files in a revision.
+pub const FILES_MAX: usize = 100_000;
+/// Shards in a revision.
+pub const SHARDS_MAX: usize = 1_000_000;
+/// A path within a repo, in bytes.
+pub const PATH_BYTES_MAX: usize = 1_024;
+/// A manifest in bytes.
+pub const MANIFEST_BYTES_MAX: usize = 64 << 20;
+/// A shard in bytes: the unit of transfer, storage and reuse.
+pub const SHARD_BYTES_MAX: u64 = 64 << 20;
+/// A repo head's envelope in bytes.
+pub const HEAD_BYTES_MAX: usize = 2_048;
+/// Revisions that a head names as where it comes from.
+pub const HEAD_PARENTS_MAX: usize = 16;
+/// Names of owners, repos and runs, in bytes; what Hugging Face clients accept.
+pub const NAME_BYTES_MAX: usize = 96;
+/// A consent record's envelope in bytes: well inside a gossip message, and a public log's tile entry
+/// has a 16-bit length.
+pub const RECORD_BYTES_MAX: usize = 16_384;
+/// A record's kind in bytes: a short word.
+pub const RECORD_KIND_BYTES_MAX: usize = 32;
+/// Subjects in one statement: that many content ids and an origin fit a record.
+pub const SUBJECTS_MAX: usize = 256;
+/// Statements that one lift may end: that many record ids fit a record.
+pub const LIFTED_MAX: usize = 256;
+/// The name of an outside scheme, or of its version, in bytes.
+pub const ORIGIN_NAME_BYTES_MAX: usize = 64;
+/// An outside term, verbatim, in bytes.
+pub const ORIGIN_TERM_BYTES_MAX: usize = 2_048;
+/// Records in one feed, all branches together: a record a minute for two years.
+pub const FEED_RECORDS_MAX: usize = 1 << 20;
+/// Records held until the one before them arrives (at most 32 MiB); more are asked for again.
+pub const RECORDS_HELD_MAX: usize = 2_048;
+/// Records named in one denial: enough to show why, whatever was piled on a work.
+pub const DENIAL_RECORDS_MAX: usize = 16;
+/// A record of a table in bytes, its line ends included: 65,536 columns of 16 characters.
+pub const TABLE_RECORD_BYTES_MAX: usize = 1 << 20;
+/// Columns of a table.
+pub const TABLE_COLUMNS_MAX: usize = 65_536;
+/// Rows of a table that is held in memory.
+pub const TABLE_ROWS_MAX: usize = 16 << 20;
+/// Numbers of a table that is held in memory: 2 GiB of them.
+pub const TABLE_NUMBERS_MAX: usize = 1 << 29;
+/// Classes that a model tells apart.
+pub const CLASSES_MAX: usize = 65_536;
+/// Hidden layers of an `mlp`: deeper ones do not train without tricks that it does not have.
+pub const HIDDEN_LAYERS_MAX: usize = 32;
+/// Units of one hidden layer.
+pub const HIDDEN_UNITS_MAX: usize = 65_536;
+/// A model's `config.json` in bytes: every column and class by name.
+pub const MODEL_CONFIG_BYTES_MAX: usize = 16 << 20;
+/// Passes over the data in one round; a round that long would never be fetched in time.
+pub const LOCAL_EPOCHS_MAX: u32 = 1_000;
+/// Samples of one training step.
+pub const BATCH_SAMPLES_MAX: usize = 65_536;
+
+/// A request between two nodes in bytes: a page of ids or a proposal, several times over.
+pub const REQUEST_BYTES_MAX: usize = 1 << 20;
+/// A response between two nodes in bytes: several certificates or a page of records.
+pub const RESPONSE_BYTES_MAX: usize = 8 << 20;
+/// How long a request may take, answer included.
+pub const REQUEST_TIMEOUT_MS: u64 = 20_000;
+/// Requests open at once on one connection, per protocol and direction.
+pub const REQUESTS_PER_CONNECTION_MAX: usize = 32;
+/// Requests of ours that wait for an answer.
+pub const REQUESTS_PENDING_MAX: usize = 1_024;
+/// Requests of peers that wait for our answer; each may hold `REQUEST_BYTES_MAX`.
+pub const REPLIES_PENDING_MAX: usize = 256;
+/// Network events that wait for the node; beyond, gossip and requests are shed.
+pub const NET_EVENTS_MAX: usize = 1_024;
+/// Commands of the node that wait for the network.
+pub const NET_COMMANDS_MAX: usize = 256;
+/// Connections of the control plane, both directions together.
+pub const CONNECTIONS_MAX: u32 = 512;
+/// Connections of the control plane that are still being set up, per direction.
+pub const CONNECTIONS_PENDING_MAX: u32 = 128;
+/// Connections of the control plane to one peer: TCP and QUIC, each way.
+pub const CONNECTIONS_PER_PEER_MAX: u32 = 4;
+/// The beat at which gossip repairs its mesh and offers missed messages.
+pub const GOSSIP_HEARTBEAT_MS: u64 = 500;
+/// How long a gossip message waits for its verdict before it is ignored.
+pub const GOSSIP_VERDICT_MS: u64 = 10_000;
+/// Gossip messages that wait for a verdict; each may hold `GOSSIP_BYTES_MAX`.
+pub const GOSSIP_VERDICTS_MAX: usize = 1_024;
+/// Rejected messages within `REJECTIONS_WINDOW_MS` after which a peer is dropped.
+pub const REJECTIONS_MAX: u32 = 8;
+/// The window in which rejected messages of a peer add up.
+pub const REJECTIONS_WINDOW_MS: u64 = 600_000;
+/// How long a dropped peer stays blocked: long enough to hurt, short enough for a fixed node.
+pub const PEER_BLOCK_MS: u64 = 600_000;
+/// Peers whose offences are remembered.
+pub const OFFENDERS_MAX: usize = 4_096;
+/// Peers and addresses that a node keeps dialling.
+pub const DIAL_TARGETS_MAX: usize = 256;
+/// Addresses kept for one peer.
+pub const DIAL_ADDRESSES_MAX: usize = 8;
+/// The pause before a peer is dialled again; doubles with each failure.
+pub const DIAL_PAUSE_MIN_MS: u64 = 500;
+/// The longest pause between two attempts to dial.
+pub const DIAL_PAUSE_MAX_MS: u64 = 30_000;
+/// Keys that a node announces in the hash table; heads and base files, not every shard.
+pub const PROVIDED_KEYS_MAX: usize = 1_024;
+/// Providers kept and returned for one key of the hash table.
+pub const PROVIDERS_PER_KEY_MAX: usize = 20;
+/// How long a search for providers may take.
+pub const PROVIDERS_TIMEOUT_MS: u64 = 10_000;
+/// Socket addresses in what a node says of its data plane.
+pub const DATA_ADDRESSES_MAX: usize = 16;
+/// What a node says of its data plane, in bytes.
+pub const DATA_ADDRESS_BYTES_MAX: usize = 2_048;
+/// How long a peer may take to say where its data plane is.
+pub const DATA_ADDRESS_TIMEOUT_MS: u64 = 5_000;
+/// Connections that the data plane serves at once.
+pub const DATA_CONNECTIONS_MAX: usize = 256;
+/// How long connecting to a peer's data plane may take.
+pub const DATA_CONNECT_TIMEOUT_MS: u64 = 10_000;
+/// How long a transfer may stand still before the next provider is tried.
+pub const DATA_STALL_TIMEOUT_MS: u64 = 15_000;
+/// Blobs fetched at once.
+pub const FETCHES_MAX: usize = 16;
+/// Providers whose speed and faults are remembered.
+pub const PROVIDERS_REMEMBERED_MAX: usize = 4_096;
+
+const _: () = assert!(CERTIFICATE_BYTES_MAX < 1 << 20, "a certificate fits one response");
+const _: () = assert!(
+    127 * (1i128 << 32) * WEIGHT_MAX as i128 * (UPDATES_MAX as i128) < i64::MAX as i128,
+    "the aggregate's sum fits an i64"
+);

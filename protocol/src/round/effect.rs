@@ -1,0 +1,87 @@
+//! What a round asks for.
+//!
+//! Invariants: effects happen in the order given, and none before the [`Effect::Persist`]s ahead of
+//! it are durable. What it is not: how they are done.
+
+use serde::{Deserialize, Serialize};
+
+use super::agreement::Step;
+use super::commit::UpdateCommit;
+use super::machine::Tip;
+use super::message::RunMessage;
+use super::record::{Accepted, Certificate, Rejected, RoundRecord};
+use crate::envelope::Signed;
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Append to the run's journal; durable before any later effect.
+    Persist(Entry),
+    /// Send to everyone in the run.
+    Send(RunMessage),
+    /// Train a round's update from this base; answered by `Input::Trained`.
+    Train {
+        /// The round.
+        round: u64,
+        /// What it starts from.
+        base: Tip,
+    },
+    /// Look at a commit; answered by `Input::Checked`.
+    Check {
+        /// The commit.
+        commit: Signed<UpdateCommit>,
+        /// What it must start from.
+        base: Tip,
+    },
+    /// Aggregate a record to propose; answered by `Input::Built`.
+    Build {
+        /// The round.
+        round: u64,
+        /// What it starts from.
+        base: Tip,
+        /// What counts.
+        accepted: Vec<Accepted>,
+        /// What does not.
+        rejected: Vec<Rejected>,
+    },
+    /// Recompute a proposed record; answered by `Input::Verified`.
+    Verify {
+        /// The record.
+        record: Box<RoundRecord>,
+        /// What it must start from.
+        base: Tip,
+    },
+    /// Ask peers for certificates from this round on; answered by `Input::CaughtUp`.
+    CatchUp {
+        /// The first round wanted.
+        round: u64,
+    },
+    /// A round is certified: keep its certificate, serve its model.
+    Certified(Box<Certificate>),
+    /// The last round is certified.
+    Finish,
+}
+
+/// One entry of a run's journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Entry {
+    /// This node trains in the run, or no longer.
+    Participate {
+        /// Whether it does.
+        joined: bool,
+        /// When it said so.
+        said_ms: u64,
+    },
+    /// The envelope of this node's own commit.
+    Commit(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// A step of this steward's agreement.
+    Step {
+        /// The round.
+        round: u64,
+        /// The step.
+        step: Step,
+    },
+    /// A certified round; entries of that round before it are no longer needed.
+    Certificate(#[serde(with = "serde_bytes")] Vec<u8>),
+}

@@ -1,0 +1,77 @@
+//! What happens to a round.
+//!
+//! Invariants: messages were verified before they come in; the answer to an effect names what it
+//! answers, so late and repeated answers do no harm. What it is not: bytes.
+
+use super::commit::DataCommit;
+use super::message::RunMessage;
+use super::record::{Certificate, RejectReason, RoundRecord};
+use crate::id::{CommitId, FileHash, RoundId};
+
+/// One thing that happens to a round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// This node takes part as a trainer from now on, or no longer.
+    Participate {
+        /// Whether it does.
+        joined: bool,
+        /// The time of day in milliseconds since 1970, for other nodes to tell old words from new.
+        said_ms: u64,
+    },
+    /// A verified message of this run.
+    Message(RunMessage),
+    /// `Effect::Train` has made an update, or could not.
+    Trained {
+        /// The round it was for.
+        round: u64,
+        /// The update, or nothing if training failed or nothing was admitted.
+        update: Option<Trained>,
+    },
+    /// `Effect::Check` has looked at a commit.
+    Checked {
+        /// The commit.
+        commit: CommitId,
+        /// What it found.
+        verdict: Verdict,
+    },
+    /// `Effect::Build` has aggregated a record, or could not.
+    Built {
+        /// The round it was for.
+        round: u64,
+        /// The record.
+        record: Option<Box<RoundRecord>>,
+    },
+    /// `Effect::Verify` has recomputed a proposed record.
+    Verified {
+        /// The record.
+        record: RoundId,
+        /// Whether it held, or nothing if bytes were missing.
+        holds: Option<bool>,
+    },
+    /// Certificates that a peer sent on request, verified.
+    CaughtUp(Vec<Certificate>),
+    /// Time has passed.
+    Tick,
+}
+
+/// An update that this node made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trained {
+    /// The hash of its bytes, which are stored and served.
+    pub update: FileHash,
+    /// Their length.
+    pub update_bytes: u64,
+    /// What it was made from.
+    pub data: DataCommit,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It counts.
+    Good,
+    /// It does not count, and every steward will say so.
+    Bad(RejectReason),
+    /// Its bytes could not be had.
+    Unavailable,
+}

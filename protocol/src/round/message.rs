@@ -1,0 +1,160 @@
+//! The messages of a run as they travel, and as they are once verified.
+//!
+//! Invariants: [`Wire`] names the run so that it can be routed without opening what it carries; a
+//! [`RunMessage`] exists only if every signature in it verified and it belongs to the run.
+//! What it is not: judged against the state of the run; that is `Round`'s part.
+
+use serde::{Deserialize, Serialize};
+
+use super::commit::UpdateCommit;
+use super::record::{Certificate, CertificateError};
+use super::vote::{Proposal, Vote};
+use crate::codec::{self, DecodeError};
+use crate::envelope::{OpenError, Signed};
+use crate::id::RunId;
+use crate::limits::GOSSIP_BYTES_MAX;
+use crate::run::{Presence, RunSpec, run_id};
+
+/// A message of a run on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wire {
+    /// The run it belongs to.
+    pub run: RunId,
+    /// What `bytes` are.
+    pub kind: Kind,
+    /// An envelope, or a certificate.
+    #[serde(with = "serde_bytes")]
+    pub bytes: Vec<u8>,
+}
+
+/// The kinds of message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A `RunSpec`: the run is announced.
+    Spec,
+    /// A trainer joins or leaves.
+    Presence,
+    /// A trainer commits to an update.
+    Commit,
+    /// A steward proposes a record.
+    Proposal,
+    /// A steward votes.
+    Vote,
+    /// A record is certified.
+    Certificate,
+}
+
+/// A verified message of one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunMessage {
+    /// A trainer joins or leaves.
+    Presence(Signed<Presence>),
+    /// A trainer commits to an update.
+    Commit(Signed<UpdateCommit>),
+    /// A steward proposes a record.
+    Proposal(Signed<Proposal>),
+    /// A steward votes.
+    Vote(Signed<Vote>),
+    /// A record is certified.
+    Certificate(Certificate),
+}
+
+/// Why bytes are not a message of a run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// Not well formed.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// What it carries does not open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The certificate it carries does not verify.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// What it carries belongs to another run than it says.
+    #[error("it carries a message of another run")]
+    OtherRun,
+    /// It is signed by somebody who has no say in this.
+    #[error("its signer is no steward of the run")]
+    NoSteward,
+}
+
+impl Wire {
+    /// Reads untrusted bytes; what it carries is still unverified.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        codec::decode(bytes, GOSSIP_BYTES_MAX)
+    }
+
+    /// The announcement of a run.
+    pub fn spec(spec: &Signed<RunSpec>) -> Self {
+        Self { run: run_id(spec), kind: Kind::Spec, bytes: spec.bytes().to_vec() }
+    }
+
+    /// The canonical bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+
+    /// Opens and verifies what it carries as a spec.
+    pub fn open_spec(&self) -> Result<Signed<RunSpec>, WireError> {
+        let spec = Signed::<RunSpec>::open(&self.bytes)?;
+        if run_id(&spec) == self.run { Ok(spec) } else { Err(WireError::OtherRun) }
+    }
+
+    /// Opens and verifies what it carries as a message of the run with this spec. A spec is no such
+    /// message.
+    pub fn open(&self, spec: &RunSpec) -> Result<RunMessage, WireError> {
+        let (message, run) = match self.kind {
+            Kind::Spec => return Err(WireError::OtherRun),
+            Kind::Presence => {
+                let presence = Signed::<Presence>::open(&self.bytes)?;
+                let run = presence.value().run;
+                (RunMessage::Presence(presence), run)
+            }
+            Kind::Commit => {
+                let commit = Signed::<UpdateCommit>::open(&self.bytes)?;
+                let run = commit.value().run;
+                (RunMessage::Commit(commit), run)
+            }
+            Kind::Proposal => {
+                let proposal = Signed::<Proposal>::open(&self.bytes)?;
+                by_steward(spec, &proposal)?;
+                let run = proposal.value().record.run;
+                (RunMessage::Proposal(proposal), run)
+            }
+            Kind::Vote => {
+                let vote = Signed::<Vote>::open(&self.bytes)?;
+                by_steward(spec, &vote)?;
+                let run = vote.value().run;
+                (RunMessage::Vote(vote), run)
+            }
+            Kind::Certificate => {
+                let certificate = Certificate::open(&self.bytes, self.run, spec)?;
+                (RunMessage::Certificate(certificate), self.run)
+            }
+        };
+        if run == self.run { Ok(message) } else { Err(WireError::OtherRun) }
+    }
+}
+
+impl RunMessage {
+    /// The message as it travels.
+    pub fn to_wire(&self, run: RunId) -> Wire {
+        let (kind, bytes) = match self {
+            Self::Presence(presence) => (Kind::Presence, presence.bytes().to_vec()),
+            Self::Commit(commit) => (Kind::Commit, commit.bytes().to_vec()),
+            Self::Proposal(proposal) => (Kind::Proposal, proposal.bytes().to_vec()),
+            Self::Vote(vote) => (Kind::Vote, vote.bytes().to_vec()),
+            Self::Certificate(certificate) => (Kind::Certificate, certificate.to_bytes()),
+        };
+        Wire { run, kind, bytes }
+    }
+}
+
+fn by_steward<T>(spec: &RunSpec, message: &Signed<T>) -> Result<(), WireError> {
+    match spec.stewards.binary_search(&message.signer()) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(WireError::NoSteward),
+    }
+}

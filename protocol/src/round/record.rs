@@ -1,0 +1,207 @@
+//! What a round agrees on, and the certificate that shows it was agreed.
+//!
+//! Invariants: a [`RoundRecord`] is hashes and counts, never floats; everything in it can be
+//! recomputed by anyone who has the bytes that it names. A [`Certificate`] holds precommits of more
+//! than two thirds of the stewards, each by another steward, all for this record's id.
+//! What it is not: the evidence for a rejection; the rejected commit is there by id to look at.
+
+use serde::{Deserialize, Serialize};
+
+use super::vote::{Phase, Vote};
+use crate::codec::{self, DecodeError};
+use crate::envelope::{OpenError, Signed};
+use crate::id::{CommitId, FileHash, RoundId, RunId};
+use crate::key::PublicKey;
+use crate::limits::{CERTIFICATE_BYTES_MAX, STEWARDS_MAX, UPDATES_MAX};
+use crate::run::RunSpec;
+
+/// The outcome of one round.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RoundRecord {
+    /// The run.
+    pub run: RunId,
+    /// The round, from 1.
+    pub round: u64,
+    /// The record before, or the run itself.
+    pub prev: RoundId,
+    /// The model root that the updates were made from.
+    pub model_in: FileHash,
+    /// Updates that count, sorted by commit id.
+    pub accepted: Vec<Accepted>,
+    /// Updates that do not, with the reason, sorted by commit id.
+    pub rejected: Vec<Rejected>,
+    /// The ledger frontier that the next round's trainers must have reached.
+    pub frontier: FileHash,
+    /// The model root that results.
+    pub model_out: FileHash,
+    /// The root of the outer optimizer's state that results.
+    pub outer_out: FileHash,
+}
+
+/// An update that counts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Accepted {
+    /// The trainer's commit.
+    pub commit: CommitId,
+    /// The trainer.
+    pub trainer: PublicKey,
+    /// The hash of the update's bytes.
+    pub update: FileHash,
+    /// What it counted for.
+    pub weight: u64,
+}
+
+/// An update that does not count.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Rejected {
+    /// The trainer's commit.
+    pub commit: CommitId,
+    /// The trainer.
+    pub trainer: PublicKey,
+    /// Why.
+    pub reason: RejectReason,
+}
+
+/// Why an update does not count. Every steward that has the bytes comes to the same reason.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, thiserror::Error,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum RejectReason {
+    /// Its trainer is not invited.
+    #[error("the trainer is not invited to this run")]
+    NotInvited,
+    /// It was decided by another policy than the run's.
+    #[error("it was decided by another consent policy than the run's")]
+    Policy,
+    /// Its frontier lacks records that the round before has bound.
+    #[error("its ledger frontier is older than the one the round before has bound")]
+    StaleFrontier,
+    /// The bytes of its frontier are not a frontier.
+    #[error("its ledger frontier is malformed")]
+    Frontier,
+    /// The bytes of its update are not an update of this model.
+    #[error("its update is malformed or of another shape than the model")]
+    Update,
+}
+
+impl RoundRecord {
+    /// The record's id: the hash of its canonical bytes.
+    pub fn id(&self) -> RoundId {
+        RoundId::of(&codec::encode(self))
+    }
+
+    /// Checks that need only the spec: bounds, orders, nobody twice among the accepted.
+    pub fn check(&self, spec: &RunSpec) -> Result<(), &'static str> {
+        if self.round == 0 || self.round > spec.rounds.count {
+            return Err("the round is not one of the run's");
+        }
+        let enough = self.accepted.len() >= spec.rounds.updates_min as usize;
+        if !enough || self.accepted.len() > UPDATES_MAX || self.rejected.len() > UPDATES_MAX {
+            return Err("too few or too many updates");
+        }
+        let sorted = self.accepted.windows(2).all(|pair| pair[0].commit < pair[1].commit)
+            && self.rejected.windows(2).all(|pair| pair[0].commit < pair[1].commit);
+        if !sorted {
+            return Err("updates are out of order");
+        }
+        let mut trainers: Vec<PublicKey> = self.accepted.iter().map(|a| a.trainer).collect();
+        trainers.sort();
+        if trainers.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err("a trainer counts twice");
+        }
+        if self.accepted.iter().any(|a| a.weight == 0 || a.weight > spec.local.weight_max) {
+            return Err("a weight is out of range");
+        }
+        Ok(())
+    }
+}
+
+/// A record with the votes that certify it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// What was agreed.
+    pub record: RoundRecord,
+    /// The stewards' precommits, as signed, sorted by steward.
+    pub precommits: Vec<serde_bytes::ByteBuf>,
+}
+
+/// Why bytes are not a certificate of this run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateError {
+    /// Not well formed.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// It is of another run.
+    #[error("it is of another run")]
+    Run,
+    /// The record breaks a rule.
+    #[error("{0}")]
+    Record(&'static str),
+    /// A vote in it is not one.
+    #[error("a vote in it is bad: {0}")]
+    Vote(#[from] OpenError),
+    /// A vote in it is for something else, by a stranger, or there twice.
+    #[error("a vote in it is for something else, by a stranger, or there twice")]
+    Stranger,
+    /// Too few votes.
+    #[error("{votes} votes of {stewards} stewards, more than two thirds are needed")]
+    Quorum {
+        /// Votes there are.
+        votes: usize,
+        /// Stewards there are.
+        stewards: usize,
+    },
+}
+
+impl Certificate {
+    /// Opens untrusted bytes as a certificate of the run `run` with this spec, and verifies every
+    /// vote in it.
+    pub fn open(bytes: &[u8], run: RunId, spec: &RunSpec) -> Result<Self, CertificateError> {
+        let certificate: Self = codec::decode(bytes, CERTIFICATE_BYTES_MAX)?;
+        certificate.verify(run, spec)?;
+        Ok(certificate)
+    }
+
+    /// Verifies every vote.
+    pub fn verify(&self, run: RunId, spec: &RunSpec) -> Result<(), CertificateError> {
+        if self.record.run != run {
+            return Err(CertificateError::Run);
+        }
+        self.record.check(spec).map_err(CertificateError::Record)?;
+        let stewards = spec.stewards.len();
+        let votes = self.precommits.len();
+        if votes > STEWARDS_MAX || !is_quorum(votes, stewards) {
+            return Err(CertificateError::Quorum { votes, stewards });
+        }
+        let id = self.record.id();
+        let mut before: Option<PublicKey> = None;
+        let mut attempt = None;
+        for bytes in &self.precommits {
+            let vote = Signed::<Vote>::open(bytes)?;
+            let signer = vote.signer();
+            let in_order = before.is_none_or(|before| before < signer);
+            let vote = vote.value();
+            let same = *attempt.get_or_insert(vote.attempt) == vote.attempt;
+            let for_this = vote.run == run
+                && vote.round == self.record.round
+                && vote.phase == Phase::Precommit
+                && vote.record == Some(id);
+            if !in_order || !same || !for_this || spec.stewards.binary_search(&signer).is_err() {
+                return Err(CertificateError::Stranger);
+            }
+            before = Some(signer);
+        }
+        Ok(())
+    }
+
+    /// The canonical bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+}
+
+/// Whether `votes` of `stewards` are more than two thirds.
+pub fn is_quorum(votes: usize, stewards: usize) -> bool {
+    votes <= stewards && votes * 3 > stewards * 2
+}

@@ -1,0 +1,302 @@
+//! A steward's part in one round: gather commits, have them checked, agree on the outcome.
+//!
+//! Invariants: every step of the agreement is journaled before its consequences are sent; a proposal
+//! reaches the agreement only with a verdict on its record; one build and one verification of a
+//! record are under way at a time. What it is not: kept beyond its round.
+
+use std::collections::BTreeMap;
+
+use super::agreement::{Agreement, Step};
+use super::commit::UpdateCommit;
+use super::effect::{Effect, Entry};
+use super::input::{Input, Verdict};
+use super::machine::Round;
+use super::message::RunMessage;
+use super::record::{Certificate, RoundRecord};
+use super::tally::Tally;
+use super::vote::{Phase, Proposal, Vote};
+use crate::envelope::Signed;
+use crate::id::{CommitId, FileHash, RoundId, RunId};
+use crate::key::{PublicKey, SecretKey};
+use crate::limits::PROPOSED_RECORDS_MAX;
+use crate::run::RunSpec;
+
+#[derive(Debug)]
+pub(super) struct Bench {
+    tally: Tally,
+    agreement: Agreement,
+    /// Records proposed to us, with what recomputing found and the proposals that wait for it.
+    proposed: BTreeMap<RoundId, Proposed>,
+    /// Votes and proposals taken, so that none is journaled twice: two for each slot, which is one
+    /// more than an honest steward sends.
+    heard: BTreeMap<(PublicKey, u32, Option<Phase>), Vec<FileHash>>,
+    /// A `Build` is under way.
+    building: bool,
+    /// The record we built, offered in each attempt that is ours.
+    built: Option<RoundRecord>,
+    opened_ms: u64,
+    tell_newest: bool,
+}
+
+#[derive(Debug, Default)]
+struct Proposed {
+    holds: Option<bool>,
+    verifying: bool,
+    waiting: Vec<Signed<Proposal>>,
+}
+
+impl Bench {
+    pub(super) fn new(run: RunId, round: u64, key: SecretKey, spec: &RunSpec, now_ms: u64) -> Self {
+        let agree_ms = spec.rounds.agree_ms;
+        Self {
+            tally: Tally::default(),
+            agreement: Agreement::new(run, round, key, &spec.stewards, agree_ms),
+            proposed: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            building: false,
+            built: None,
+            opened_ms: now_ms,
+            tell_newest: false,
+        }
+    }
+
+    /// Takes a commit; says whether it wants checking.
+    pub(super) fn take(&mut self, commit: Signed<UpdateCommit>) -> bool {
+        self.tally.take(commit)
+    }
+
+    pub(super) fn holds(&self, trainer: &PublicKey) -> bool {
+        self.tally.holds(trainer)
+    }
+
+    pub(super) fn decided(&self) -> Option<&Certificate> {
+        self.agreement.decided()
+    }
+
+    pub(super) fn attempt(&self) -> Option<u32> {
+        self.agreement.is_started().then(|| self.agreement.attempt())
+    }
+
+    pub(super) fn said(&self) -> impl Iterator<Item = &RunMessage> {
+        self.agreement.said()
+    }
+
+    /// Somebody has missed the newest certificate.
+    pub(super) fn tell_newest(&mut self) {
+        self.tell_newest = true;
+    }
+
+    /// Whether somebody has, since this was last asked.
+    pub(super) fn told_newest(&mut self) -> bool {
+        std::mem::take(&mut self.tell_newest)
+    }
+
+    pub(super) fn deadline(&self, round: &Round) -> Option<u64> {
+        let waiting = (!self.agreement.is_started()).then(|| self.closes_at_ms(round));
+        // A round that is over time waits for commits, not for the clock.
+        let waiting = waiting.filter(|_| self.has_enough(round));
+        self.agreement.due().map(|(at, _)| at).into_iter().chain(waiting).min()
+    }
+
+    pub(super) fn replay(&mut self, now_ms: u64, step: &Step) {
+        match step {
+            Step::Offer { record, .. } => self.built = Some((**record).clone()),
+            Step::Proposal { bytes, valid } => {
+                if let Ok(proposal) = Signed::<Proposal>::open(bytes) {
+                    let id = proposal.value().record.id();
+                    self.proposed.entry(id).or_default().holds = Some(*valid);
+                    self.hear(proposal_slot(&proposal), proposal.id());
+                }
+            }
+            Step::Vote { bytes } => {
+                if let Ok(vote) = Signed::<Vote>::open(bytes) {
+                    self.hear(vote_slot(&vote), vote.id());
+                }
+            }
+            Step::Start | Step::Timeout { .. } => {}
+        }
+        self.agreement.apply(now_ms, step);
+    }
+
+    pub(super) fn proposal(
+        &mut self,
+        round: &Round,
+        now_ms: u64,
+        message: Signed<Proposal>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let proposal = message.value();
+        let in_turn = self.agreement.is_turn_of(&message.signer(), proposal.attempt);
+        let record = proposal.record.clone();
+        let id = record.id();
+        let full = self.proposed.len() >= PROPOSED_RECORDS_MAX && !self.proposed.contains_key(&id);
+        if !in_turn || full || !self.agreement.takes(proposal.attempt) {
+            return;
+        }
+        if !self.hear(proposal_slot(&message), message.id()) {
+            return;
+        }
+        self.start(round, now_ms, effects);
+        let fits = round.tip.is_base_of(&record) && record.check(round.spec.value()).is_ok();
+        let entry = self.proposed.entry(id).or_default();
+        if !fits {
+            entry.holds = Some(false);
+        }
+        if entry.waiting.len() < PROPOSED_RECORDS_MAX {
+            entry.waiting.push(message);
+        }
+        if entry.holds.is_none() && !entry.verifying {
+            entry.verifying = true;
+            let base = round.tip.clone();
+            effects.push(Effect::Verify { record: Box::new(record), base });
+        }
+        self.feed_proposals(round, now_ms, id, effects);
+    }
+
+    pub(super) fn vote(
+        &mut self,
+        round: &Round,
+        now_ms: u64,
+        message: Signed<Vote>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let takes = self.agreement.takes(message.value().attempt);
+        if takes && self.hear(vote_slot(&message), message.id()) {
+            self.start(round, now_ms, effects);
+            let bytes = message.bytes().to_vec();
+            self.step(round, now_ms, Step::Vote { bytes }, effects);
+        }
+    }
+
+    /// An answer to an effect, or a tick.
+    pub(super) fn answer(
+        &mut self,
+        round: &Round,
+        now_ms: u64,
+        input: Input,
+        effects: &mut Vec<Effect>,
+    ) {
+        match input {
+            Input::Checked { commit, verdict } => self.checked(commit, verdict),
+            Input::Built { round: of, record } => {
+                self.building = false;
+                self.built = record
+                    .map(|r| *r)
+                    .filter(|r| of == round.tip.round + 1 && round.tip.is_base_of(r));
+            }
+            Input::Verified { record, holds } => {
+                self.verified(record, holds);
+                self.feed_proposals(round, now_ms, record, effects);
+            }
+            _ => {}
+        }
+    }
+
+    /// Starts, offers and times out as it becomes due.
+    pub(super) fn advance(&mut self, round: &Round, now_ms: u64, effects: &mut Vec<Effect>) {
+        if self.is_ready(round, now_ms) {
+            self.start(round, now_ms, effects);
+        }
+        while let Some((_, step)) = self.agreement.due().filter(|(at, _)| *at <= now_ms) {
+            self.step(round, now_ms, step, effects);
+        }
+        let Some(attempt) = self.agreement.wanted() else { return };
+        match &self.built {
+            Some(record) => {
+                let step = Step::Offer { attempt, record: Box::new(record.clone()) };
+                self.step(round, now_ms, step, effects);
+            }
+            None if !self.building && self.has_enough(round) => {
+                self.building = true;
+                effects.push(Effect::Build {
+                    round: round.tip.round + 1,
+                    base: round.tip.clone(),
+                    accepted: self.tally.accepted(round.spec.value().local.weight_max),
+                    rejected: self.tally.rejected(),
+                });
+            }
+            None => {}
+        }
+    }
+
+    fn checked(&mut self, commit: CommitId, verdict: Verdict) {
+        match verdict {
+            Verdict::Good => self.tally.judge(commit, Ok(())),
+            Verdict::Bad(reason) => self.tally.judge(commit, Err(reason)),
+            Verdict::Unavailable => self.tally.forget(commit),
+        }
+    }
+
+    fn verified(&mut self, record: RoundId, holds: Option<bool>) {
+        let Some(entry) = self.proposed.get_mut(&record) else { return };
+        entry.verifying = false;
+        entry.holds = entry.holds.or(holds);
+        if entry.holds.is_none() {
+            // Bytes were missing: the proposal comes again, and with it the question.
+            for message in std::mem::take(&mut entry.waiting) {
+                self.heard.remove(&proposal_slot(&message));
+            }
+        }
+    }
+
+    /// Whether a message of this slot is to be taken: not heard before, and no third of its slot.
+    fn hear(&mut self, slot: (PublicKey, u32, Option<Phase>), id: FileHash) -> bool {
+        let heard = self.heard.entry(slot).or_default();
+        let takes = heard.len() < 2 && !heard.contains(&id);
+        if takes {
+            heard.push(id);
+        }
+        takes
+    }
+
+    fn feed_proposals(
+        &mut self,
+        round: &Round,
+        now_ms: u64,
+        id: RoundId,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(entry) = self.proposed.get_mut(&id) else { return };
+        let Some(valid) = entry.holds else { return };
+        for message in std::mem::take(&mut entry.waiting) {
+            let bytes = message.bytes().to_vec();
+            self.step(round, now_ms, Step::Proposal { bytes, valid }, effects);
+        }
+    }
+
+    fn start(&mut self, round: &Round, now_ms: u64, effects: &mut Vec<Effect>) {
+        if !self.agreement.is_started() {
+            self.step(round, now_ms, Step::Start, effects);
+        }
+    }
+
+    fn step(&mut self, round: &Round, now_ms: u64, step: Step, effects: &mut Vec<Effect>) {
+        if self.agreement.decided().is_some() {
+            return;
+        }
+        let said = self.agreement.apply(now_ms, &step);
+        effects.push(Effect::Persist(Entry::Step { round: round.tip.round + 1, step }));
+        effects.extend(said.into_iter().map(Effect::Send));
+    }
+
+    fn closes_at_ms(&self, round: &Round) -> u64 {
+        self.opened_ms + round.spec.value().rounds.train_ms
+    }
+
+    fn has_enough(&self, round: &Round) -> bool {
+        self.tally.accepted_count() >= round.spec.value().rounds.updates_min as usize
+    }
+
+    fn is_ready(&self, round: &Round, now_ms: u64) -> bool {
+        let all_in = round.expected().all(|trainer| self.tally.is_judged(trainer));
+        self.has_enough(round) && (all_in || now_ms >= self.closes_at_ms(round))
+    }
+}
+
+fn vote_slot(vote: &Signed<Vote>) -> (PublicKey, u32, Option<Phase>) {
+    (vote.signer(), vote.value().attempt, Some(vote.value().phase))
+}
+
+fn proposal_slot(proposal: &Signed<Proposal>) -> (PublicKey, u32, Option<Phase>) {
+    (proposal.signer(), proposal.value().attempt, None)
+}

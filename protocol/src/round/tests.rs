@@ -1,0 +1,230 @@
+//! Tests of the state machine with an executor in memory; the simulator has the hostile ones.
+
+use std::collections::VecDeque;
+
+use super::*;
+use crate::envelope::Signed;
+use crate::id::FileHash;
+use crate::key::SecretKey;
+use crate::run::tests::spec;
+
+/// One node with its journal, and what it sent.
+struct Node {
+    round: Round,
+    journal: Vec<Entry>,
+    certified: Vec<Certificate>,
+}
+
+impl Node {
+    fn new(spec: &Signed<crate::run::RunSpec>, seed: u8) -> Self {
+        let round = Round::new(spec.clone(), SecretKey::from_seed(&[seed; 32]), 0);
+        Self { round, journal: Vec::new(), certified: Vec::new() }
+    }
+
+    /// Handles one input and does what is asked, with results made up from hashes.
+    fn give(&mut self, now_ms: u64, input: Input) -> Vec<RunMessage> {
+        let mut sent = Vec::new();
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            for effect in self.round.handle(now_ms, input) {
+                inputs.extend(self.act(effect, &mut sent));
+            }
+        }
+        sent
+    }
+
+    fn act(&mut self, effect: Effect, sent: &mut Vec<RunMessage>) -> Option<Input> {
+        match effect {
+            Effect::Persist(entry) => self.journal.push(entry),
+            Effect::Send(message) => sent.push(message),
+            Effect::Certified(certificate) => self.certified.push(*certificate),
+            Effect::Train { round, base } => {
+                return Some(Input::Trained { round, update: Some(made_up(&base)) });
+            }
+            Effect::Check { commit, .. } => {
+                let commit = commit_id(&commit);
+                return Some(Input::Checked { commit, verdict: Verdict::Good });
+            }
+            Effect::Build { round, base, accepted, rejected } => {
+                let record = RoundRecord {
+                    run: self.round.run(),
+                    round,
+                    prev: base.id,
+                    model_in: base.model,
+                    accepted,
+                    rejected,
+                    frontier: base.frontier,
+                    model_out: FileHash::of(base.id.as_bytes()),
+                    outer_out: base.outer,
+                };
+                return Some(Input::Built { round, record: Some(Box::new(record)) });
+            }
+            Effect::Verify { record, .. } => {
+                return Some(Input::Verified { record: record.id(), holds: Some(true) });
+            }
+            Effect::CatchUp { .. } | Effect::Finish => {}
+        }
+        None
+    }
+}
+
+fn made_up(base: &Tip) -> Trained {
+    let hash = FileHash::of(b"made up");
+    let policy = FileHash::of(&[0]);
+    let data = DataCommit {
+        used_root: hash,
+        used: 5,
+        excluded_root: hash,
+        excluded: 0,
+        frontier: base.frontier,
+        policy,
+    };
+    Trained { update: hash, update_bytes: 10, data }
+}
+
+fn run_of(stewards: &[u8]) -> Signed<crate::run::RunSpec> {
+    let keys: Vec<_> =
+        stewards.iter().map(|&seed| SecretKey::from_seed(&[seed; 32]).public()).collect();
+    Signed::sign(spec(&keys), &SecretKey::from_seed(&[99; 32]))
+}
+
+/// Delivers everything to everyone until nobody has anything to say.
+fn settle(nodes: &mut [Node], now_ms: u64, first: Vec<RunMessage>) {
+    let mut waiting = VecDeque::from(first);
+    while let Some(message) = waiting.pop_front() {
+        for node in nodes.iter_mut() {
+            waiting.extend(node.give(now_ms, Input::Message(message.clone())));
+        }
+    }
+}
+
+#[test]
+fn one_steward_that_trains_alone_certifies_every_round() {
+    let spec = run_of(&[1]);
+    let mut node = Node::new(&spec, 1);
+    node.give(0, Input::Participate { joined: true, said_ms: 1 });
+    assert!(node.round.is_finished());
+    assert_eq!(node.certified.len(), 3);
+    for (at, certificate) in node.certified.iter().enumerate() {
+        assert_eq!(certificate.record.round, at as u64 + 1);
+        assert_eq!(certificate.verify(node.round.run(), spec.value()), Ok(()));
+        let bytes = certificate.to_bytes();
+        let opened = Certificate::open(&bytes, node.round.run(), spec.value());
+        assert_eq!(opened.as_ref(), Ok(certificate));
+    }
+}
+
+#[test]
+fn a_vote_is_journaled_before_it_is_sent() {
+    let spec = run_of(&[1]);
+    let key = SecretKey::from_seed(&[1; 32]);
+    let mut round = Round::new(spec, key, 0);
+    let mut inputs = VecDeque::from([Input::Participate { joined: true, said_ms: 1 }]);
+    let mut node = Node {
+        round: Round::new(run_of(&[1]), SecretKey::from_seed(&[1; 32]), 0),
+        journal: vec![],
+        certified: vec![],
+    };
+    let mut votes = 0;
+    while let Some(input) = inputs.pop_front() {
+        let effects = round.handle(0, input);
+        for (at, effect) in effects.iter().enumerate() {
+            if matches!(effect, Effect::Send(RunMessage::Vote(_) | RunMessage::Proposal(_))) {
+                votes += 1;
+                let before = &effects[..at];
+                assert!(
+                    before.iter().any(|e| matches!(e, Effect::Persist(Entry::Step { .. }))),
+                    "said before the step that made it was journaled"
+                );
+            }
+        }
+        for effect in effects {
+            inputs.extend(node.act(effect, &mut Vec::new()));
+        }
+    }
+    assert_eq!(votes, 9, "a proposal and two votes in each of three rounds");
+}
+
+#[test]
+fn four_stewards_agree_and_an_onlooker_follows() {
+    let spec = run_of(&[1, 2, 3, 4]);
+    let mut nodes: Vec<Node> = (1..=5).map(|seed| Node::new(&spec, seed)).collect();
+    let first = nodes[4].give(0, Input::Participate { joined: true, said_ms: 1 });
+    settle(&mut nodes, 0, first);
+    let ends: Vec<_> = nodes.iter().map(|node| node.round.tip().clone()).collect();
+    assert!(nodes.iter().all(|node| node.round.is_finished()));
+    assert!(ends.iter().all(|end| end == &ends[0]));
+}
+
+#[test]
+fn a_steward_restored_from_any_prefix_of_its_journal_says_nothing_new() {
+    let spec = run_of(&[1]);
+    let mut node = Node::new(&spec, 1);
+    let sent = node.give(0, Input::Participate { joined: true, said_ms: 1 });
+    let said = |sent: &[RunMessage]| -> Vec<(u64, Phase, Option<crate::RoundId>)> {
+        sent.iter()
+            .filter_map(|message| match message {
+                RunMessage::Vote(vote) => {
+                    let vote = vote.value();
+                    Some((vote.round, vote.phase, vote.record))
+                }
+                _ => None,
+            })
+            .collect()
+    };
+    let before = said(&sent);
+    for kept in 0..node.journal.len() {
+        let prefix = node.journal[..kept].to_vec();
+        let key = SecretKey::from_seed(&[1; 32]);
+        let round = Round::restore(spec.clone(), key, prefix, 0);
+        let mut again = Node { round, journal: vec![], certified: vec![] };
+        let sent = again.give(0, Input::Participate { joined: true, said_ms: 1 });
+        for vote in said(&sent) {
+            assert!(before.contains(&vote), "after {kept} entries it voted {vote:?}");
+        }
+    }
+}
+
+#[test]
+fn a_round_waits_for_those_who_joined_and_not_for_those_who_fell_silent() {
+    let spec = run_of(&[1]);
+    let mut steward = Node::new(&spec, 1);
+    let mut silent = Round::new(spec.clone(), SecretKey::from_seed(&[2; 32]), 0);
+    let joined = silent.handle(0, Input::Participate { joined: true, said_ms: 1 });
+    let word = joined.into_iter().find_map(|effect| match effect {
+        Effect::Send(message) => Some(message),
+        _ => None,
+    });
+    steward.give(0, Input::Message(word.expect("it says that it joined")));
+    steward.give(0, Input::Participate { joined: true, said_ms: 1 });
+    assert_eq!(steward.round.tip().round, 0, "it waits for the other");
+    let mut now_ms = 0;
+    while steward.round.tip().round == 0 {
+        now_ms = steward.round.deadline().expect("a deadline").max(now_ms + 1);
+        assert!(now_ms <= 1_000, "longer than the round's time");
+        steward.give(now_ms, Input::Tick);
+    }
+    assert_eq!(now_ms, 1_000);
+    assert!(steward.round.is_finished(), "later rounds do not wait for it");
+}
+
+#[test]
+fn a_certificate_needs_more_than_two_thirds_and_no_strangers() {
+    let spec = run_of(&[1]);
+    let mut node = Node::new(&spec, 1);
+    node.give(0, Input::Participate { joined: true, said_ms: 1 });
+    let (run, good) = (node.round.run(), node.certified[0].clone());
+    let mut none = good.clone();
+    none.precommits.clear();
+    assert!(matches!(none.verify(run, spec.value()), Err(CertificateError::Quorum { .. })));
+    let vote =
+        Vote { run, round: 1, attempt: 0, phase: Phase::Precommit, record: Some(good.record.id()) };
+    let stranger = Signed::sign(vote, &SecretKey::from_seed(&[7; 32]));
+    let mut strange = good.clone();
+    strange.precommits = vec![serde_bytes::ByteBuf::from(stranger.bytes().to_vec())];
+    assert_eq!(strange.verify(run, spec.value()), Err(CertificateError::Stranger));
+    let mut other = good;
+    other.record.model_out = FileHash::of(b"other");
+    assert_eq!(other.verify(run, spec.value()), Err(CertificateError::Stranger));
+    assert!(is_quorum(3, 4) && !is_quorum(2, 3) && is_quorum(1, 1) && is_quorum(43, 64));
+}

@@ -1,0 +1,286 @@
+//! A run: the signed specification that fixes it, and who takes part.
+//!
+//! Invariants: a [`RunSpec`] holds no float and no order that matters beyond what `check` demands;
+//! its envelope's hash is the [`RunId`], so nothing about a run can change but by a certified record.
+//! What it is not: the state of a run (see `round`), or the terms of consent, whose bytes it carries
+//! for the `consent` crate to read.
+
+use serde::{Deserialize, Serialize};
+
+use crate::aggregate::{Outer, Rule};
+use crate::envelope::{Message, Signed};
+use crate::id::{FileHash, RoundId, RunId};
+use crate::key::PublicKey;
+use crate::limits::{
+    NAME_BYTES_MAX, POLICY_BYTES_MAX, PRESENCE_BYTES_MAX, ROUNDS_MAX, RUN_SPEC_BYTES_MAX,
+    STEWARDS_MAX, TRAINERS_INVITED_MAX, UPDATES_MAX, WEIGHT_MAX,
+};
+
+/// What fixes a run, signed by the identity that creates it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunSpec {
+    /// A name for people, such as `digits`.
+    pub name: String,
+    /// The model it starts from and what trains it.
+    pub model: ModelSpec,
+    /// The nodes whose votes count, sorted, each once.
+    pub stewards: Vec<PublicKey>,
+    /// Who may send updates.
+    pub admission: Admission,
+    /// How rounds go.
+    pub rounds: RoundSpec,
+    /// How updates become a model.
+    pub rule: Rule,
+    /// How the aggregate moves the model.
+    pub outer: Outer,
+    /// How a trainer trains.
+    pub local: LocalSpec,
+    /// What a sample's makers must have agreed to.
+    pub consent: ConsentSpec,
+    /// When it was created, in milliseconds since 1970: makes two alike runs two runs.
+    pub created_ms: u64,
+}
+
+/// The starting model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelSpec {
+    /// The model root of the starting weights: the hash of their canonical file.
+    pub weights: FileHash,
+    /// The length of that file in bytes.
+    pub weights_bytes: u64,
+    /// The number of parameters.
+    pub parameters: u64,
+    /// The hash of `config.json`.
+    pub config: FileHash,
+    /// The owner's repo that the run's models are published in.
+    pub repo: String,
+    /// A held-out table on which any node may evaluate, if the creator shares one.
+    pub held_out: Option<FileHash>,
+}
+
+/// Who may send updates.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Admission {
+    /// Anyone.
+    Open,
+    /// These nodes, sorted, each once.
+    Invited(Vec<PublicKey>),
+}
+
+/// How many rounds there are and how long each waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoundSpec {
+    /// How many rounds.
+    pub count: u64,
+    /// How many accepted updates a round needs.
+    pub updates_min: u32,
+    /// How long a round waits for trainers who said they take part, in milliseconds.
+    pub train_ms: u64,
+    /// The first timeout of each step of agreement, in milliseconds; it grows with each attempt.
+    pub agree_ms: u64,
+}
+
+/// A trainer's own training, in integers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalSpec {
+    /// Passes over the admitted samples in one round.
+    pub epochs: u32,
+    /// Samples in a batch.
+    pub batch_size: u32,
+    /// The learning rate in millionths.
+    pub learning_rate_micro: u32,
+    /// The momentum in millionths, below a million.
+    pub momentum_micro: u32,
+    /// The most samples that count for one update's weight.
+    pub weight_max: u64,
+}
+
+/// The terms of consent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsentSpec {
+    /// The bytes of the `consent` crate's policy.
+    #[serde(with = "serde_bytes")]
+    pub policy: Vec<u8>,
+    /// The frontier that the first round's trainers must have reached.
+    pub frontier: FileHash,
+}
+
+impl ConsentSpec {
+    /// The hash of the policy, which every update binds.
+    pub fn policy_hash(&self) -> FileHash {
+        FileHash::of(&self.policy)
+    }
+}
+
+impl Message for RunSpec {
+    const DOMAIN: &'static str = "accord/run/v1";
+    const BYTES_MAX: usize = RUN_SPEC_BYTES_MAX;
+
+    fn check(&self, _creator: &PublicKey) -> Result<(), String> {
+        check_name("name", &self.name)?;
+        check_name("model.repo", &self.model.repo)?;
+        let parameters_max = crate::limits::PARAMETERS_MAX as u64;
+        in_range("model.parameters", self.model.parameters, 1, parameters_max)?;
+        in_range("stewards", self.stewards.len() as u64, 1, STEWARDS_MAX as u64)?;
+        sorted_once("stewards", &self.stewards)?;
+        if let Admission::Invited(trainers) = &self.admission {
+            in_range("admission.invited", trainers.len() as u64, 1, TRAINERS_INVITED_MAX as u64)?;
+            sorted_once("admission.invited", trainers)?;
+        }
+        in_range("rounds.count", self.rounds.count, 1, ROUNDS_MAX)?;
+        in_range("rounds.updates_min", self.rounds.updates_min.into(), 1, UPDATES_MAX as u64)?;
+        in_range("rounds.train_ms", self.rounds.train_ms, 10, 30 * 24 * 3_600_000)?;
+        in_range("rounds.agree_ms", self.rounds.agree_ms, 10, 3_600_000)?;
+        let Rule::ClippedMean { norm_max_milli } = self.rule;
+        in_range("rule.norm_max_milli", norm_max_milli, 1, 1 << 40)?;
+        if let Outer::Nesterov { rate_milli, momentum_milli } = self.outer {
+            in_range("outer.rate_milli", rate_milli.into(), 1, 10_000)?;
+            in_range("outer.momentum_milli", momentum_milli.into(), 0, 999)?;
+        }
+        self.local.check()?;
+        in_range("consent.policy (bytes)", self.consent.policy.len() as u64, 1, POLICY_BYTES_MAX)
+    }
+}
+
+impl LocalSpec {
+    fn check(&self) -> Result<(), String> {
+        in_range("local.epochs", self.epochs.into(), 1, 10_000)?;
+        in_range("local.batch_size", self.batch_size.into(), 1, 1 << 20)?;
+        in_range("local.learning_rate_micro", self.learning_rate_micro.into(), 1, 100_000_000)?;
+        in_range("local.momentum_micro", self.momentum_micro.into(), 0, 999_999)?;
+        in_range("local.weight_max", self.weight_max, 1, WEIGHT_MAX)
+    }
+}
+
+/// The id of a run.
+pub fn run_id(spec: &Signed<RunSpec>) -> RunId {
+    RunId::from_bytes(*spec.id().as_bytes())
+}
+
+/// What the first round names as the record before it: the run itself.
+pub fn genesis(run: RunId) -> RoundId {
+    RoundId::from_bytes(*run.as_bytes())
+}
+
+/// A node's word on whether it trains in a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Presence {
+    /// The run.
+    pub run: RunId,
+    /// Whether it takes part from now on.
+    pub joined: bool,
+    /// When it said so, in its own milliseconds since 1970: the newest word of a node counts.
+    pub said_ms: u64,
+}
+
+impl Message for Presence {
+    const DOMAIN: &'static str = "accord/presence/v1";
+    const BYTES_MAX: usize = PRESENCE_BYTES_MAX;
+
+    fn check(&self, _trainer: &PublicKey) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// Whether `name` can name a repo or a run: what hub clients accept as one part of a repo id.
+pub fn check_name(field: &str, name: &str) -> Result<(), String> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    let edges = name.bytes().next().zip(name.bytes().last());
+    let good_edges =
+        edges.is_some_and(|(a, b)| a.is_ascii_alphanumeric() && b.is_ascii_alphanumeric());
+    if name.len() <= NAME_BYTES_MAX
+        && good_edges
+        && name.bytes().all(allowed)
+        && !name.contains("..")
+        && !name.contains("--")
+        && !name.ends_with(".git")
+    {
+        return Ok(());
+    }
+    Err(format!(
+        "{field} is {name:?}: 1 to {NAME_BYTES_MAX} of A-Z a-z 0-9 . _ - are allowed, \
+         letters or digits at both ends, no \"..\", \"--\" or \".git\""
+    ))
+}
+
+fn in_range(field: &str, value: u64, min: u64, max: u64) -> Result<(), String> {
+    if (min..=max).contains(&value) {
+        Ok(())
+    } else {
+        Err(format!("{field} is {value}: {min} to {max} are allowed"))
+    }
+}
+
+fn sorted_once(field: &str, keys: &[PublicKey]) -> Result<(), String> {
+    if keys.windows(2).all(|pair| pair[0] < pair[1]) {
+        Ok(())
+    } else {
+        Err(format!("{field} must be sorted and name nobody twice"))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::key::SecretKey;
+
+    /// A run of these stewards that passes every check.
+    pub(crate) fn spec(stewards: &[PublicKey]) -> RunSpec {
+        let mut stewards = stewards.to_vec();
+        stewards.sort();
+        RunSpec {
+            name: "digits".into(),
+            model: ModelSpec {
+                weights: FileHash::of(b"weights"),
+                weights_bytes: 1,
+                parameters: 4,
+                config: FileHash::of(b"{}"),
+                repo: "digits".into(),
+                held_out: None,
+            },
+            stewards,
+            admission: Admission::Open,
+            rounds: RoundSpec { count: 3, updates_min: 1, train_ms: 1_000, agree_ms: 100 },
+            rule: Rule::ClippedMean { norm_max_milli: 10_000 },
+            outer: Outer::Average,
+            local: LocalSpec {
+                epochs: 1,
+                batch_size: 32,
+                learning_rate_micro: 50_000,
+                momentum_micro: 0,
+                weight_max: 1_000,
+            },
+            consent: ConsentSpec { policy: vec![0], frontier: FileHash::of(b"") },
+            created_ms: 1,
+        }
+    }
+
+    #[test]
+    fn a_spec_out_of_range_says_which_field_and_what_is_allowed() {
+        let key = SecretKey::from_seed(&[1; 32]);
+        let good = spec(&[key.public()]);
+        assert_eq!(good.check(&key.public()), Ok(()));
+        let mut bad = good.clone();
+        bad.rounds.count = 0;
+        let said = bad.check(&key.public()).expect_err("no rounds");
+        assert_eq!(said, "rounds.count is 0: 1 to 1000000 are allowed");
+        let mut bad = good.clone();
+        bad.stewards = vec![key.public(), key.public()];
+        assert!(bad.check(&key.public()).expect_err("twice").contains("stewards"));
+        let mut bad = good;
+        bad.name = "../etc".into();
+        assert!(bad.check(&key.public()).expect_err("a path").contains("name is \"../etc\""));
+    }
+
+    #[test]
+    fn two_runs_alike_but_for_their_birth_are_two() {
+        let key = SecretKey::from_seed(&[1; 32]);
+        let one = Signed::sign(spec(&[key.public()]), &key);
+        let mut later = spec(&[key.public()]);
+        later.created_ms += 1;
+        let other = Signed::sign(later, &key);
+        assert_ne!(run_id(&one), run_id(&other));
+        assert_eq!(Signed::<RunSpec>::open(one.bytes()), Ok(one));
+    }
+}

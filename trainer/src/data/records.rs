@@ -1,0 +1,223 @@
+//! The records of a CSV or TSV file, one after the other, as text.
+//!
+//! Format: RFC 4180 with any line ends; the first record names the columns; a byte order mark is
+//! skipped; tabs separate in a `.tsv` file, commas in a `.csv` file.
+//!
+//! Invariants: a record is at most `TABLE_RECORD_BYTES_MAX` long, UTF-8, and has as many values as
+//! the header has columns. What it is not: a reader of numbers (see `table`).
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use consent::RowForm;
+use csv::StringRecord;
+use protocol::ContentId;
+use protocol::limits::{TABLE_COLUMNS_MAX, TABLE_RECORD_BYTES_MAX};
+
+use super::error::{TableError, TableFault};
+
+/// An open table file.
+pub(crate) struct Records {
+    path: PathBuf,
+    reader: csv::Reader<Metered>,
+    left: Rc<Cell<usize>>,
+    header: Vec<String>,
+    form: RowForm,
+    record: StringRecord,
+    line: u64,
+}
+
+impl Records {
+    /// Opens the file and reads its header.
+    pub(crate) fn open(path: &Path) -> Result<Self, TableError> {
+        let delimiter = delimiter(path).ok_or_else(|| TableFault::Extension.at(path))?;
+        let file = File::open(path).map_err(|e| TableFault::Open(e).at(path))?;
+        let left = Rc::new(Cell::new(TABLE_RECORD_BYTES_MAX));
+        let reader = csv::ReaderBuilder::new()
+            .delimiter(delimiter)
+            .has_headers(false)
+            .flexible(true)
+            .from_reader(Metered { file, left: Rc::clone(&left) });
+        let mut record = StringRecord::new();
+        let mut records = Self {
+            path: path.into(),
+            reader,
+            left,
+            header: Vec::new(),
+            form: RowForm::new(&["header"]).map_err(|e| TableFault::from(e).at(path))?,
+            record: StringRecord::new(),
+            line: 1,
+        };
+        if !records.read(&mut record)? {
+            return Err(records.fault(TableFault::NoHeader));
+        }
+        if record.len() > TABLE_COLUMNS_MAX {
+            return Err(records.fault(TableFault::TooManyColumns(record.len())));
+        }
+        records.header = record.iter().map(String::from).collect();
+        records.form = RowForm::new(&records.header).map_err(|e| records.fault(e.into()))?;
+        Ok(records)
+    }
+
+    /// The columns' names, in the file's order.
+    pub(crate) fn header(&self) -> &[String] {
+        &self.header
+    }
+
+    /// Reads the next record; false at the end of the file.
+    pub(crate) fn advance(&mut self) -> Result<bool, TableError> {
+        let mut record = std::mem::take(&mut self.record);
+        let there = self.read(&mut record)?;
+        self.record = record;
+        let (found, expected) = (self.record.len(), self.header.len());
+        if there && found != expected {
+            return Err(self.fault(TableFault::Ragged { line: self.line, found, expected }));
+        }
+        Ok(there)
+    }
+
+    /// The values of the record read last, in the file's order.
+    pub(crate) fn values(&self) -> &StringRecord {
+        &self.record
+    }
+
+    /// The line at which the record read last begins.
+    pub(crate) fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// The content id of the record read last, over all its columns.
+    pub(crate) fn content(&self) -> Result<ContentId, TableError> {
+        let values: Vec<&str> = self.record.iter().collect();
+        self.form.content_id(&values).map_err(|e| self.fault(e.into()))
+    }
+
+    /// A fault of this file.
+    pub(crate) fn fault(&self, fault: TableFault) -> TableError {
+        fault.at(&self.path)
+    }
+
+    fn read(&mut self, record: &mut StringRecord) -> Result<bool, TableError> {
+        self.left.set(TABLE_RECORD_BYTES_MAX);
+        let there = match self.reader.read_record(record) {
+            Ok(there) => there,
+            Err(error) => return Err(self.read_fault(error)),
+        };
+        // The position before a record does not count blank lines in front of it; the one after
+        // it is the next line's, unless the file ends without a line end.
+        let inside: usize = record.iter().map(|v| v.matches('\n').count()).sum();
+        let after = self.reader.position().line();
+        let before = record.position().map_or(1, csv::Position::line);
+        self.line = after.saturating_sub(1 + inside as u64).max(before);
+        Ok(there)
+    }
+
+    fn read_fault(&self, error: csv::Error) -> TableError {
+        let line = error.position().map_or(self.line + 1, csv::Position::line);
+        let fault = match error.into_kind() {
+            csv::ErrorKind::Utf8 { .. } => TableFault::NotUtf8 { line },
+            csv::ErrorKind::Io(e) if self.left.get() == 0 && e.get_ref().is_some() => {
+                TableFault::RecordTooLong { line }
+            }
+            csv::ErrorKind::Io(e) => TableFault::Read(e),
+            other => TableFault::Read(io::Error::other(format!("{other:?}"))),
+        };
+        self.fault(fault)
+    }
+}
+
+/// What separates the values of the file at `path`, if its name says that it is a table.
+pub(crate) fn delimiter(path: &Path) -> Option<u8> {
+    let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+    match extension.as_str() {
+        "csv" => Some(b','),
+        "tsv" => Some(b'\t'),
+        _ => None,
+    }
+}
+
+/// A file of which at most `left` more bytes are read.
+struct Metered {
+    file: File,
+    left: Rc<Cell<usize>>,
+}
+
+impl Read for Metered {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.left.get();
+        if left == 0 {
+            return Err(io::Error::other("the record is too long"));
+        }
+        let wanted = buffer.len().min(left);
+        let read = self.file.read(&mut buffer[..wanted])?;
+        self.left.set(left - read);
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, text: &[u8]) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).expect("writable");
+        (dir, path)
+    }
+
+    fn fault(name: &str, text: &[u8]) -> TableFault {
+        let (_dir, path) = file(name, text);
+        let records = Records::open(&path).and_then(|mut records| {
+            while records.advance()? {}
+            Ok(())
+        });
+        records.expect_err("not a table").fault
+    }
+
+    #[test]
+    fn lines_are_counted_as_an_editor_does() {
+        let (_dir, path) =
+            file("a.csv", b"\xef\xbb\xbfa,b\r\n1,\"x\ny\"\r\n\r\n\r\n2,z\r\n3,w");
+        let mut records = Records::open(&path).expect("a table");
+        assert_eq!(records.header(), ["a", "b"]);
+        let mut lines = Vec::new();
+        while records.advance().expect("readable") {
+            lines.push((records.line(), records.values()[0].to_string()));
+        }
+        assert_eq!(lines, [(2, "1".into()), (6, "2".into()), (7, "3".into())]);
+    }
+
+    #[test]
+    fn tabs_separate_in_a_tsv_file() {
+        let (_dir, path) = file("a.TSV", b"a,b\tc\n1,2\t3\n");
+        let mut records = Records::open(&path).expect("a table");
+        assert_eq!(records.header(), ["a,b", "c"]);
+        assert!(records.advance().expect("readable"));
+        assert_eq!(&records.values()[0], "1,2");
+    }
+
+    #[test]
+    fn each_fault_is_named() {
+        assert!(matches!(fault("a.csv", b""), TableFault::NoHeader));
+        assert!(matches!(fault("a.txt", b"a\n1\n"), TableFault::Extension));
+        assert!(matches!(
+            fault("a.csv", b"a,b\n1,2\n\n1,2,3\n"),
+            TableFault::Ragged { line: 4, found: 3, expected: 2 }
+        ));
+        assert!(matches!(fault("a.csv", b"a\n1\n\xff\n"), TableFault::NotUtf8 { line: 3 }));
+        assert!(matches!(fault("a.csv", b"a,a\n1,2\n"), TableFault::Form(_)));
+        let missing = Records::open(Path::new("no-such.csv")).map(|_| ());
+        assert!(matches!(missing.expect_err("missing").fault, TableFault::Open(_)));
+    }
+
+    #[test]
+    fn an_open_quote_does_not_swallow_memory() {
+        let mut text = b"a,b\n1,2\n3,\"".to_vec();
+        text.extend(b"x\n".repeat(TABLE_RECORD_BYTES_MAX));
+        assert!(matches!(fault("a.csv", &text), TableFault::RecordTooLong { line: 3 }));
+    }
+}
