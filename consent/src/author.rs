@@ -22,11 +22,11 @@ use crate::payload::{Rotation, root_commitment};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Keys {
     /// May state.
-    pub daily: PublicKey,
+    pub(crate) daily: PublicKey,
     /// The hash of the key that may also lift and rotate.
-    pub root: FileHash,
+    pub(crate) root: FileHash,
     /// The root that the feed's genesis committed to: the identity's anchor.
-    pub genesis: FileHash,
+    pub(crate) genesis: FileHash,
 }
 
 /// A rotation's effect beyond its feed.
@@ -54,24 +54,30 @@ pub(crate) struct Author {
 
 impl Keys {
     /// Whether `signer` is the root key.
-    pub fn is_root(&self, signer: &PublicKey) -> bool {
+    pub(crate) fn is_root(&self, signer: &PublicKey) -> bool {
         root_commitment(signer) == self.root
     }
 
     /// Whether `signer` is one of the two.
-    pub fn hold(&self, signer: &PublicKey) -> bool {
+    pub(crate) fn hold(&self, signer: &PublicKey) -> bool {
         *signer == self.daily || self.is_root(signer)
     }
 }
 
 impl Author {
     /// Takes note of a feed's genesis.
-    pub fn add_genesis(&mut self, root: FileHash) {
+    pub(crate) fn add_genesis(&mut self, root: FileHash) {
         self.anchors.entry(root).or_default();
     }
 
     /// Takes note of a rotation at `seq` of `feed`, from the keys `before`.
-    pub fn add_rotation(&mut self, feed: FeedId, seq: u64, before: &Keys, rotation: &Rotation) {
+    pub(crate) fn add_rotation(
+        &mut self,
+        feed: FeedId,
+        seq: u64,
+        before: &Keys,
+        rotation: &Rotation,
+    ) {
         let anchor = self.anchors.entry(before.genesis).or_default();
         let daily = (before.daily != rotation.daily).then_some(before.daily);
         anchor.retired.push(Retired { feed: feed.feed, seq, daily, root: before.root });
@@ -81,14 +87,20 @@ impl Author {
 
     /// Whether what `signer` allowed or lifted at `seq` of `feed` still has its power, as far as
     /// keys go.
-    pub fn upholds(&self, genesis: &FileHash, signer: &PublicKey, feed: FeedId, seq: u64) -> bool {
+    pub(crate) fn upholds(
+        &self,
+        genesis: &FileHash,
+        signer: &PublicKey,
+        feed: FeedId,
+        seq: u64,
+    ) -> bool {
         self.anchors.get(genesis).is_some_and(|anchor| {
             !anchor.split && !anchor.retired.iter().any(|r| r.voids(signer, feed, seq))
         })
     }
 
     /// Whether all feeds name one root key at birth.
-    pub fn has_one_anchor(&self) -> bool {
+    pub(crate) fn has_one_anchor(&self) -> bool {
         self.anchors.len() == 1
     }
 }

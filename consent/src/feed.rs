@@ -22,7 +22,7 @@ pub(crate) struct Feed {
 
 impl Feed {
     /// Takes a record in, whose predecessor is here.
-    pub fn add(&mut self, seq: u64, id: RecordId, prev: Option<RecordId>, slot: Slot) {
+    pub(crate) fn add(&mut self, seq: u64, id: RecordId, prev: Option<RecordId>, slot: Slot) {
         if self.at(seq).next().is_some() {
             self.fork_seq = Some(self.fork_seq.map_or(seq, |fork| fork.min(seq)));
         }
@@ -34,36 +34,36 @@ impl Feed {
     }
 
     /// How many records it has, in all branches.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.records.len()
     }
 
     /// The lowest sequence number that has two records.
-    pub fn fork_seq(&self) -> Option<u64> {
+    pub(crate) fn fork_seq(&self) -> Option<u64> {
         self.fork_seq
     }
 
     /// Whether `seq` is at or after a fork.
-    pub fn is_forked_at(&self, seq: u64) -> bool {
+    pub(crate) fn is_forked_at(&self, seq: u64) -> bool {
         self.fork_seq.is_some_and(|fork| fork <= seq)
     }
 
     /// The records with this sequence number, by id.
-    pub fn at(&self, seq: u64) -> impl Iterator<Item = (RecordId, Slot)> {
+    pub(crate) fn at(&self, seq: u64) -> impl Iterator<Item = (RecordId, Slot)> {
         let lowest = RecordId::from_bytes([0; 32]);
         let highest = RecordId::from_bytes([0xff; 32]);
         self.records.range((seq, lowest)..=(seq, highest)).map(|((_, id), slot)| (*id, *slot))
     }
 
     /// All records from this sequence number on, in an order in which they can be inserted.
-    pub fn from(&self, seq: u64) -> impl Iterator<Item = (RecordId, Slot)> {
+    pub(crate) fn from(&self, seq: u64) -> impl Iterator<Item = (RecordId, Slot)> {
         let lowest = RecordId::from_bytes([0; 32]);
         self.records.range((seq, lowest)..).map(|((_, id), slot)| (*id, *slot))
     }
 
     /// The end of the longest branch, on which the author goes on; of equals that with the
     /// smallest id.
-    pub fn tip(&self) -> Option<(u64, RecordId)> {
+    pub(crate) fn tip(&self) -> Option<(u64, RecordId)> {
         let seq = self.tips.last()?.0;
         self.tips.iter().find(|tip| tip.0 == seq).copied()
     }
@@ -71,7 +71,7 @@ impl Feed {
     /// What a frontier says of this feed: its end, or where it forked the highest sequence number
     /// with a hash over the ends of all branches, so that equal heads mean equal records and a
     /// feed takes one line however often it forked.
-    pub fn head(&self, feed: FeedId) -> Option<FeedHead> {
+    pub(crate) fn head(&self, feed: FeedId) -> Option<FeedHead> {
         let (seq, tip) = self.tip()?;
         if self.tips.len() == 1 {
             return Some(FeedHead { feed, seq, head: tip });

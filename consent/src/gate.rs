@@ -164,3 +164,86 @@ impl<'a> Gate<'a> {
         sorted.into_iter().take(DENIAL_RECORDS_MAX).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::{Identity, head_at};
+    use crate::permit::{Evaluate, TrainOther};
+    use crate::record::record_id;
+    use crate::statement::Statement;
+    use protocol::SecretKey;
+
+    const USE: Use = Use::TrainOther;
+
+    fn work(n: u32) -> ContentId {
+        ContentId::of(&n.to_le_bytes())
+    }
+
+    /// A ledger that received, at 0, this statement about work 1.
+    fn ledger_with(statement: &Statement) -> (Ledger, RecordId) {
+        let key = |seed| SecretKey::from_seed(&[seed; 32]);
+        let me = Identity::new(key(1), key(2), 0);
+        let genesis = me.genesis().expect("genesis");
+        let statement = &statement.over([work(1)])[0];
+        let record = me.statement(&head_at(&genesis), statement).expect("statement");
+        let mut ledger = Ledger::new();
+        let id = record_id(&record);
+        for record in [genesis, record] {
+            ledger.insert(record, 0).expect("new");
+        }
+        (ledger, id)
+    }
+
+    #[test]
+    fn an_allow_cools_then_counts_then_ends() {
+        let (ledger, id) = ledger_with(&Statement::allow(&[USE], 100));
+        let policy = Policy { default: Silence::OptIn, cooling_ms: 10, allow_ms_max: 1_000 };
+        let reason = |policy: &Policy, now_ms: u64| {
+            let gate = Gate::new(&ledger, policy, now_ms);
+            gate.decide::<TrainOther>(work(1)).map(Permit::spend).map_err(|d| d.reason)
+        };
+        assert_eq!(reason(&policy, 9), Err(DenialReason::AllowNotLive));
+        assert_eq!(reason(&policy, 10), Ok(work(1)));
+        assert_eq!(reason(&policy, 99), Ok(work(1)));
+        assert_eq!(reason(&policy, 100), Err(DenialReason::AllowNotLive));
+        assert_eq!(
+            reason(&Policy { allow_ms_max: 50, ..policy }, 50),
+            Err(DenialReason::AllowNotLive)
+        );
+        // Where silence is yes, an ended allow is silence.
+        assert_eq!(reason(&Policy { default: Silence::OptOut, ..policy }, 100), Ok(work(1)));
+
+        let gate = Gate::new(&ledger, &policy, 200);
+        let denial = gate.check(work(1), USE).unwrap_err();
+        assert_eq!(denial.records, [id]);
+        assert_eq!(gate.check(work(2), USE).unwrap_err().reason, DenialReason::Silent);
+        assert_eq!(gate.check(work(1), Use::Mine).unwrap_err().reason, DenialReason::Silent);
+    }
+
+    #[test]
+    fn permits_and_denials_say_what_they_are_for() {
+        let rules = vec![(USE, Value::Constrained)];
+        let (ledger, id) = ledger_with(&Statement { rules, ..Statement::deny(&[USE]) });
+        let open = Policy { default: Silence::OptOut, ..Policy::default() };
+        let gate = Gate::new(&ledger, &open, 0);
+        let (permits, denials) = gate.decide_many::<TrainOther>([work(1), work(2)]);
+        assert_eq!(permits.len(), 1);
+        assert_eq!((permits[0].work(), permits[0].frontier()), (work(2), ledger.frontier().id()));
+        assert_eq!(
+            (denials[0].reason, &denials[0].records),
+            (DenialReason::Constrained, &vec![id])
+        );
+        assert_eq!(
+            denials[0].to_string(),
+            format!(
+                "{} may not be used for train-other: allowed only under terms, and no agreement is \
+                 known (record {})",
+                work(1).short(),
+                id.short()
+            )
+        );
+        assert!(gate.decide::<Evaluate>(work(1)).is_ok());
+        assert_eq!(gate.value(work(1), USE), Value::Constrained);
+    }
+}

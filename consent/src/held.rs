@@ -14,8 +14,8 @@ use crate::record::{Record, record_id};
 /// A record and when it first came, in milliseconds since 1970.
 #[derive(Debug)]
 pub(crate) struct Waiting {
-    pub record: Signed<Record>,
-    pub received_ms: u64,
+    pub(crate) record: Signed<Record>,
+    pub(crate) received_ms: u64,
     ticket: u64,
 }
 
@@ -32,12 +32,12 @@ pub(crate) struct Held {
 
 impl Held {
     /// How many wait.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.waiting.len()
     }
 
     /// Lets a record wait for `prev`, and drops the oldest if there are too many.
-    pub fn add(&mut self, record: Signed<Record>, prev: RecordId, received_ms: u64) {
+    pub(crate) fn add(&mut self, record: Signed<Record>, prev: RecordId, received_ms: u64) {
         let id = record_id(&record);
         if let Some(waiting) = self.waiting.get_mut(&id) {
             waiting.received_ms = waiting.received_ms.min(received_ms);
@@ -56,7 +56,7 @@ impl Held {
     }
 
     /// Takes out the records that waited for `prev`.
-    pub fn take_after(&mut self, prev: RecordId) -> Vec<Waiting> {
+    pub(crate) fn take_after(&mut self, prev: RecordId) -> Vec<Waiting> {
         let lowest = (prev, RecordId::from_bytes([0; 32]));
         let highest = (prev, RecordId::from_bytes([0xff; 32]));
         let ids: Vec<RecordId> = self.after.range(lowest..=highest).map(|key| key.1).collect();

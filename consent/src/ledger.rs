@@ -67,13 +67,13 @@ pub enum InsertError {
 /// An admitted record with what is looked up often.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    pub record: Signed<Record>,
-    pub received_ms: u64,
+    pub(crate) record: Signed<Record>,
+    pub(crate) received_ms: u64,
     /// The keys in force after it: an index into `Ledger::keys`.
-    pub keys: usize,
-    pub rules: Box<[(Use, Value)]>,
-    pub not_after_ms: Option<u64>,
-    pub urgent: bool,
+    pub(crate) keys: usize,
+    pub(crate) rules: Box<[(Use, Value)]>,
+    pub(crate) not_after_ms: Option<u64>,
+    pub(crate) urgent: bool,
 }
 
 /// All feeds held, and the answer they give together.

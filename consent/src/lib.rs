@@ -11,6 +11,7 @@
 
 mod author;
 pub mod claim;
+pub mod data_commit;
 mod feed;
 pub mod fork;
 pub mod gate;
@@ -29,6 +30,7 @@ mod sync;
 pub mod use_atom;
 
 pub use claim::{Claim, ClaimState};
+pub use data_commit::commit_data;
 pub use fork::{Fork, ForkProof};
 pub use gate::{Denial, DenialReason, Gate};
 pub use identity::{Identity, head_at};

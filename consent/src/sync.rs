@@ -24,7 +24,7 @@ impl Ledger {
     }
 
     /// The records that somebody with this frontier lacks, as far as can be told, in an order in
-    /// which they can be inserted. Sending a first part of them and asking again is fine.
+    /// which they can be inserted. To send them in parts, keep the frontier and skip what was sent.
     pub fn records_since(&self, frontier: &Frontier) -> impl Iterator<Item = &Signed<Record>> {
         let (mut urgent, mut other) = (Vec::new(), Vec::new());
         for (id, feed) in &self.feeds {

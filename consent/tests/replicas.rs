@@ -111,7 +111,7 @@ impl World {
             12..15 => (LIFT, self.lift(choice), root, (daily, root)),
             _ => {
                 // Sometimes both devices rotate to the same keys.
-                let keys = if choice.detail % 2 == 0 { (50, 51) } else { self.fresh() };
+                let keys = if choice.detail.is_multiple_of(2) { (50, 51) } else { self.fresh() };
                 if keys.1 == root {
                     return;
                 }
@@ -212,29 +212,20 @@ fn restricted(ledger: &Ledger) -> Vec<(u8, Use)> {
     all.filter(live).collect()
 }
 
-/// One direction of a reconciliation, in pages of two records; returns how many travelled.
-fn pull(to: &mut Ledger, from: &Ledger, world: &World) -> usize {
-    let mut count = 0;
-    loop {
-        let page: Vec<Signed<Record>> =
-            from.records_since(&to.frontier()).take(2).cloned().collect();
-        let before = to.len();
-        for record in page {
+/// One direction of a reconciliation, in parts of two records.
+fn pull(to: &mut Ledger, from: &Ledger, world: &World) {
+    let frontier = to.frontier();
+    for at in (0..).step_by(2) {
+        let part: Vec<_> = from.records_since(&frontier).skip(at).take(2).cloned().collect();
+        if part.is_empty() {
+            return;
+        }
+        for record in part {
             let received_ms = world.received_ms(record_id(&record));
             to.insert(record, received_ms).expect("what a ledger sends can be inserted");
-        }
-        assert_eq!(to.held(), 0, "an order that can be inserted");
-        count += to.len() - before;
-        if to.len() == before {
-            break;
+            assert_eq!(to.held(), 0, "an order that can be inserted");
         }
     }
-    // A page may be all known where a feed forked: then the whole of it is asked for.
-    for record in from.records_since(&to.frontier()).cloned().collect::<Vec<_>>() {
-        let received_ms = world.received_ms(record_id(&record));
-        to.insert(record, received_ms).expect("what a ledger sends can be inserted");
-    }
-    count
 }
 
 /// A permutation of `0..count` from a seed, by repeated choice.

@@ -1,1 +1,24 @@
+//! Accord's node: network, disk, runs, the local API and the command line.
+//!
+//! Role: the only crate that does IO; it drives the machines of `protocol`, keeps the ledger of
+//! `consent` and gives work to `trainer`.
+//!
+//! Invariants: one owner task per stateful thing, bounded queues, every task ends with the node;
+//! nothing is acknowledged before it is durable. What it is not: a place for rules that other nodes
+//! must agree on.
 
+mod announce;
+pub mod api;
+pub mod cli;
+mod clock;
+pub mod daemon;
+pub mod demo;
+pub mod home;
+mod inbox;
+mod ledger_book;
+pub mod net;
+mod repo;
+mod run;
+mod service;
+mod store;
+mod works;

@@ -11,6 +11,7 @@
 pub mod aggregate;
 pub mod codec;
 pub mod envelope;
+pub mod exchange;
 pub mod frontier;
 pub mod id;
 pub mod key;

@@ -107,9 +107,9 @@ pub const HIDDEN_UNITS_MAX: usize = 65_536;
 /// A model's `config.json` in bytes: every column and class by name.
 pub const MODEL_CONFIG_BYTES_MAX: usize = 16 << 20;
 /// Passes over the data in one round; a round that long would never be fetched in time.
-pub const LOCAL_EPOCHS_MAX: u32 = 1_000;
+pub const LOCAL_EPOCHS_MAX: u32 = 10_000;
 /// Samples of one training step.
-pub const BATCH_SAMPLES_MAX: usize = 65_536;
+pub const BATCH_SAMPLES_MAX: usize = 1 << 20;
 
 /// A request between two nodes in bytes: a page of ids or a proposal, several times over.
 pub const REQUEST_BYTES_MAX: usize = 1 << 20;
@@ -177,6 +177,14 @@ pub const DATA_STALL_TIMEOUT_MS: u64 = 15_000;
 pub const FETCHES_MAX: usize = 16;
 /// Providers whose speed and faults are remembered.
 pub const PROVIDERS_REMEMBERED_MAX: usize = 4_096;
+/// A request to the local API in bytes: paths, and the text of a run's spec file.
+pub const API_REQUEST_BYTES_MAX: usize = 1 << 20;
+/// A line of the local API's answers in bytes: a run's whole history, for years of rounds.
+pub const API_LINE_BYTES_MAX: usize = 256 << 20;
+/// Progress of one local request that waits for a slow reader; what comes on top is dropped.
+pub const API_PROGRESS_MAX: usize = 64;
+/// How long the local API waits at its end for readers of answers under way.
+pub const API_STOP_TIMEOUT_MS: u64 = 2_000;
 
 const _: () = assert!(CERTIFICATE_BYTES_MAX < 1 << 20, "a certificate fits one response");
 const _: () = assert!(

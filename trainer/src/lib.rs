@@ -14,9 +14,9 @@ pub mod local;
 pub mod model;
 pub mod snapshot;
 
-pub use data::{Admission, Admitted, Table, TableError, TableOptions};
+pub use data::{Admission, Admitted, Table, TableError, TableFault, TableOptions};
 pub use device::{Device, DeviceError};
-pub use evaluate::{Evaluation, evaluate};
+pub use evaluate::{ClassScore, EvaluateError, Evaluation, evaluate};
 pub use local::{LocalOptions, LocalResult, Progress, TrainError, train};
 pub use model::{ConfigError, Model, ModelConfig, ModelError};
-pub use snapshot::{SnapshotError, read_weights};
+pub use snapshot::{SnapshotError, pickle_reason, read_weights};

@@ -29,7 +29,7 @@ use super::rpc::FrameCodec;
 const GOSSIP_PROTOCOL: &str = "/accord/gossip/1";
 const KAD_PROTOCOL: &str = "/accord/kad/1";
 const IDENTIFY_PROTOCOL: &str = "/accord/id/1";
-const RPC_PROTOCOL: &str = "/accord/rpc/1";
+pub(super) const RPC_PROTOCOL: &str = "/accord/rpc/1";
 const DATA_ADDRESS_PROTOCOL: &str = "/accord/data-address/1";
 
 /// What gossipsub adds to a payload: author, number, topic, signature, framing.
@@ -102,7 +102,7 @@ fn connection_limits() -> ConnectionLimits {
         .with_max_established_per_peer(Some(CONNECTIONS_PER_PEER_MAX))
 }
 
-fn frames(
+pub(super) fn frames(
     name: &'static str,
     codec: FrameCodec,
     timeout_ms: u64,
@@ -157,8 +157,7 @@ fn gossip(key: &Keypair) -> Result<gossipsub::Behaviour, String> {
         .prune_backoff(Duration::from_secs(15))
         .build()
         .map_err(|e| e.to_string())?;
-    let mut gossip =
-        gossipsub::Behaviour::new(MessageAuthenticity::Signed(key.clone()), config)?;
+    let mut gossip = gossipsub::Behaviour::new(MessageAuthenticity::Signed(key.clone()), config)?;
     gossip.with_peer_score(score_params(), score_thresholds())?;
     for topic in Topic::ALL {
         gossip.subscribe(&topic.gossip()).map_err(|e| e.to_string())?;
@@ -186,7 +185,9 @@ fn score_params() -> gossipsub::PeerScoreParams {
         // The square of the count: 8 rejected messages make -64, short of the graylist at -80,
         // so that it is our own count that drops the peer.
         invalid_message_deliveries_weight: -1.0,
-        invalid_message_deliveries_decay: gossipsub::score_parameter_decay(Duration::from_secs(600)),
+        invalid_message_deliveries_decay: gossipsub::score_parameter_decay(Duration::from_secs(
+            600,
+        )),
         ..gossipsub::TopicScoreParams::default()
     };
     gossipsub::PeerScoreParams {

@@ -122,6 +122,11 @@ impl DialBook {
         }
     }
 
+    /// A peer turned out not to be one of ours.
+    pub(super) fn forget(&mut self, peer: PeerId) {
+        self.targets.retain(|target| target.peer != Some(peer));
+    }
+
     fn target_of(&mut self, connection: ConnectionId) -> Option<&mut Target> {
         self.targets.iter_mut().find(|target| target.attempt == Some(connection))
     }
@@ -185,6 +190,9 @@ mod tests {
         book.lost(peer, much_later);
         assert!(book.due(much_later, |_| false).is_empty());
         assert_eq!(book.due(much_later + pause(0), |_| false).len(), 1);
+
+        book.forget(peer);
+        assert!(book.targets.is_empty());
     }
 
     #[test]

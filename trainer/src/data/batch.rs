@@ -6,7 +6,6 @@
 use burn::tensor::{Int, Tensor, TensorData};
 
 use super::sample::Draw;
-use crate::device::Device;
 
 /// How the columns become what the model sees: `(value - offset) / scale`, one pair a column.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,7 +20,7 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// The samples at `picks`; the tensors are on `device`, with gradients if `autodiff`.
+    /// The samples at `picks`, on `device`.
     pub(crate) fn new(
         draw: &Draw,
         picks: &[usize],

@@ -7,7 +7,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use consent::RowError;
-use protocol::limits::{TABLE_COLUMNS_MAX, TABLE_NUMBERS_MAX, TABLE_RECORD_BYTES_MAX, TABLE_ROWS_MAX};
+use protocol::limits::{
+    TABLE_COLUMNS_MAX, TABLE_NUMBERS_MAX, TABLE_RECORD_BYTES_MAX, TABLE_ROWS_MAX,
+};
 
 /// A fault in a file.
 #[derive(Debug, thiserror::Error)]

@@ -13,7 +13,7 @@ mod works;
 
 pub(crate) use batch::{Batch, Scaling};
 pub use error::{TableError, TableFault};
-pub(crate) use sample::{Draw, Names};
+pub(crate) use sample::Names;
 pub use sample::{Admission, Admitted};
 pub use table::{Table, TableOptions};
 pub use works::{works, write_rows};

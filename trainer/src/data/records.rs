@@ -8,7 +8,7 @@
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -27,7 +27,8 @@ pub(crate) struct Records {
     header: Vec<String>,
     form: RowForm,
     record: StringRecord,
-    line: u64,
+    /// Where the record read last begins, or the line ends before it.
+    start: u64,
 }
 
 impl Records {
@@ -49,7 +50,7 @@ impl Records {
             header: Vec::new(),
             form: RowForm::new(&["header"]).map_err(|e| TableFault::from(e).at(path))?,
             record: StringRecord::new(),
-            line: 1,
+            start: 0,
         };
         if !records.read(&mut record)? {
             return Err(records.fault(TableFault::NoHeader));
@@ -74,7 +75,7 @@ impl Records {
         self.record = record;
         let (found, expected) = (self.record.len(), self.header.len());
         if there && found != expected {
-            return Err(self.fault(TableFault::Ragged { line: self.line, found, expected }));
+            return Err(self.fault(TableFault::Ragged { line: self.line(), found, expected }));
         }
         Ok(there)
     }
@@ -84,9 +85,10 @@ impl Records {
         &self.record
     }
 
-    /// The line at which the record read last begins.
+    /// The line at which the record read last begins, as an editor counts. Reads the file again up
+    /// to there, so it is for faults.
     pub(crate) fn line(&self) -> u64 {
-        self.line
+        line_at(&self.path, self.start).unwrap_or(0)
     }
 
     /// The content id of the record read last, over all its columns.
@@ -102,31 +104,36 @@ impl Records {
 
     fn read(&mut self, record: &mut StringRecord) -> Result<bool, TableError> {
         self.left.set(TABLE_RECORD_BYTES_MAX);
-        let there = match self.reader.read_record(record) {
-            Ok(there) => there,
-            Err(error) => return Err(self.read_fault(error)),
-        };
-        // The position before a record does not count blank lines in front of it; the one after
-        // it is the next line's, unless the file ends without a line end.
-        let inside: usize = record.iter().map(|v| v.matches('\n').count()).sum();
-        let after = self.reader.position().line();
-        let before = record.position().map_or(1, csv::Position::line);
-        self.line = after.saturating_sub(1 + inside as u64).max(before);
-        Ok(there)
+        self.start = self.reader.position().byte();
+        self.reader.read_record(record).map_err(|error| {
+            let fault = match error.into_kind() {
+                csv::ErrorKind::Utf8 { .. } => TableFault::NotUtf8 { line: self.line() },
+                csv::ErrorKind::Io(_) if self.left.get() == 0 => {
+                    TableFault::RecordTooLong { line: self.line() }
+                }
+                csv::ErrorKind::Io(error) => TableFault::Read(error),
+                other => TableFault::Read(io::Error::other(format!("{other:?}"))),
+            };
+            self.fault(fault)
+        })
     }
+}
 
-    fn read_fault(&self, error: csv::Error) -> TableError {
-        let line = error.position().map_or(self.line + 1, csv::Position::line);
-        let fault = match error.into_kind() {
-            csv::ErrorKind::Utf8 { .. } => TableFault::NotUtf8 { line },
-            csv::ErrorKind::Io(e) if self.left.get() == 0 && e.get_ref().is_some() => {
-                TableFault::RecordTooLong { line }
-            }
-            csv::ErrorKind::Io(e) => TableFault::Read(e),
-            other => TableFault::Read(io::Error::other(format!("{other:?}"))),
-        };
-        self.fault(fault)
+/// The line, counted from 1, of the first byte at or after `start` that ends no line. The `csv`
+/// crate counts neither blank lines nor CR LF as an editor does.
+fn line_at(path: &Path, start: u64) -> io::Result<u64> {
+    let (mut line, mut previous) = (1, 0);
+    for (at, byte) in (0..).zip(BufReader::new(File::open(path)?).bytes()) {
+        let byte = byte?;
+        match byte {
+            b'\r' => line += 1,
+            b'\n' => line += u64::from(previous != b'\r'),
+            _ if at >= start => break,
+            _ => {}
+        }
+        previous = byte;
     }
+    Ok(line)
 }
 
 /// What separates the values of the file at `path`, if its name says that it is a table.
@@ -180,8 +187,7 @@ mod tests {
 
     #[test]
     fn lines_are_counted_as_an_editor_does() {
-        let (_dir, path) =
-            file("a.csv", b"\xef\xbb\xbfa,b\r\n1,\"x\ny\"\r\n\r\n\r\n2,z\r\n3,w");
+        let (_dir, path) = file("a.csv", b"\xef\xbb\xbfa,b\r\n1,\"x\ny\"\r\n\r\n\r\n2,z\r\n3,w");
         let mut records = Records::open(&path).expect("a table");
         assert_eq!(records.header(), ["a", "b"]);
         let mut lines = Vec::new();

@@ -211,7 +211,8 @@ mod tests {
 
     #[test]
     fn only_what_the_gate_let_through_is_drawn() {
-        let (ledger, policy) = (Ledger::new(), Policy { default: Silence::OptOut, ..Policy::default() });
+        let (ledger, policy) =
+            (Ledger::new(), Policy { default: Silence::OptOut, ..Policy::default() });
         let (open, closed) = (Policy::default(), rows().work(1));
         let gate = Gate::new(&ledger, &policy, 0);
         let shut = Gate::new(&ledger, &open, 0);
@@ -230,7 +231,8 @@ mod tests {
     #[test]
     #[should_panic(expected = "a permit is for the work it names")]
     fn a_permit_for_another_work_is_no_leave() {
-        let (ledger, policy) = (Ledger::new(), Policy { default: Silence::OptOut, ..Policy::default() });
+        let (ledger, policy) =
+            (Ledger::new(), Policy { default: Silence::OptOut, ..Policy::default() });
         let gate = Gate::new(&ledger, &policy, 0);
         rows().admit::<TrainOther>(&[0], |_| gate.decide(ContentId::of(b"another")));
     }

@@ -93,7 +93,8 @@ fn shares(
         for (part, weight) in weights.iter().enumerate() {
             reached += weight;
             let last = part + 1 == parts;
-            let share = if total > 0.0 { reached / total } else { (part + 1) as f64 / parts as f64 };
+            let share =
+                if total > 0.0 { reached / total } else { (part + 1) as f64 / parts as f64 };
             let end = if last { rows.len() } else { (share * rows.len() as f64) as usize };
             shares[part].extend_from_slice(&rows[start..end.max(start)]);
             start = end.max(start);
@@ -189,14 +190,16 @@ mod tests {
     #[test]
     fn a_small_alpha_makes_shares_unlike_and_a_large_one_alike() {
         let rows: Vec<usize> = (0..1000).collect();
-        let spread = |alpha_milli| {
+        // How unevenly the classes are spread, summed over them: 0 if each part has 25 of each.
+        let spread = |alpha_milli| -> usize {
             let parts = dirichlet(&rows, &labels(), 4, alpha_milli, 3);
-            let of_class = |part: &Vec<usize>| part.iter().filter(|&&r| r % 10 == 0).count();
-            let counts: Vec<usize> = parts.iter().map(of_class).collect();
-            counts.iter().max().expect("parts") - counts.iter().min().expect("parts")
+            let count = |part: &[usize], class| part.iter().filter(|&&r| r % 10 == class).count();
+            let of_class =
+                |class| parts.iter().map(|part| count(part, class).abs_diff(25)).sum::<usize>();
+            (0..10).map(of_class).sum()
         };
-        assert!(spread(100) > 50);
-        assert!(spread(1_000_000) < 10);
+        assert!(spread(100) > 800, "{}", spread(100));
+        assert!(spread(1_000_000) < 100, "{}", spread(1_000_000));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! model uses; every number is finite; classes are sorted, or the model's own.
 //! What it is not: a way to its numbers; those come only out of what a gate admitted.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -160,13 +160,17 @@ fn column_at(records: &Records, name: &str, role: &'static str) -> Result<usize,
 
 fn number(records: &Records, place: usize, column: &str) -> Result<f32, TableError> {
     let text = &records.values()[place];
-    let line = records.line();
-    let (column, value) = (|| column.to_owned(), || Quoted::new(text));
-    match text.trim().parse::<f32>() {
-        Ok(number) if number.is_finite() => Ok(number),
-        Ok(_) => Err(records.fault(TableFault::NotFinite { line, column: column(), value: value() })),
-        Err(_) => Err(records.fault(TableFault::NotANumber { line, column: column(), value: value() })),
+    let number = text.trim().parse::<f32>();
+    if let Ok(number) = number
+        && number.is_finite()
+    {
+        return Ok(number);
     }
+    let (line, column, value) = (records.line(), column.to_owned(), Quoted::new(text));
+    Err(records.fault(match number {
+        Ok(_) => TableFault::NotFinite { line, column, value },
+        Err(_) => TableFault::NotANumber { line, column, value },
+    }))
 }
 
 /// The classes met so far, or those given.
@@ -187,17 +191,17 @@ impl Classes {
         if let Some(&index) = self.places.get(text) {
             return Ok(index);
         }
-        let (line, column) = (records.line(), column.to_owned());
-        if text.trim().is_empty() {
-            return Err(records.fault(TableFault::EmptyLabel { line, column }));
-        }
-        if self.given {
-            let (value, classes) = (Quoted::new(text), listed(&self.names));
-            return Err(records.fault(TableFault::UnknownClass { line, column, value, classes }));
-        }
-        if self.names.len() == CLASSES_MAX {
-            let max = CLASSES_MAX;
-            return Err(records.fault(TableFault::TooManyClasses { column, max }));
+        let fits = !text.trim().is_empty() && !self.given && self.names.len() < CLASSES_MAX;
+        if !fits {
+            let (line, column) = (records.line(), column.to_owned());
+            return Err(records.fault(if text.trim().is_empty() {
+                TableFault::EmptyLabel { line, column }
+            } else if self.given {
+                let (value, classes) = (Quoted::new(text), listed(&self.names));
+                TableFault::UnknownClass { line, column, value, classes }
+            } else {
+                TableFault::TooManyClasses { column, max: CLASSES_MAX }
+            }));
         }
         let index = self.names.len() as u32;
         self.names.push(text.into());
@@ -303,10 +307,7 @@ mod tests {
         }
         assert_eq!(message("a,label\n1,\n"), "line 2, column \"label\": the label is empty");
         assert_eq!(message("a,label\n"), "has a header and no rows");
-        assert_eq!(
-            message("a,label\n1,x,3\n"),
-            "line 2 has 3 values, the header has 2 columns"
-        );
+        assert_eq!(message("a,label\n1,x,3\n"), "line 2 has 3 values, the header has 2 columns");
         assert!(message("label\n1\n").contains("no column beside the label"));
         assert!(message(",label\n1,x\n").contains("column 1 has no name"));
         assert!(message("a,a,label\n1,2,x\n").contains("\"a\" is there twice"));

@@ -38,10 +38,8 @@ pub fn write_rows(source: &Path, rows: &[usize], target: &Path) -> Result<(), Ta
     let mut records = Records::open(source)?;
     let delimiter = delimiter(target).ok_or_else(|| TableFault::Extension.at(target))?;
     let failed = |e: csv::Error| TableFault::Write(e.into()).at(target);
-    let mut writer = csv::WriterBuilder::new()
-        .delimiter(delimiter)
-        .from_path(target)
-        .map_err(failed)?;
+    let mut writer =
+        csv::WriterBuilder::new().delimiter(delimiter).from_path(target).map_err(failed)?;
     writer.write_record(records.header()).map_err(failed)?;
     let mut wanted = rows.to_vec();
     wanted.sort_unstable();

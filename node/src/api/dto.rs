@@ -1,0 +1,380 @@
+//! What the local API takes and gives, as plain data; the CLI and the demo speak only this.
+//!
+//! Invariants: ids and keys are 64 hex digits; times are milliseconds since 1970 unless a name says
+//! otherwise; shares of one are in millionths. What it is not: the messages between nodes.
+
+use serde::{Deserialize, Serialize};
+
+use protocol::{CommitId, ContentId, FileHash, PublicKey, RecordId, RevisionId, RoundId, RunId};
+
+/// One line of an answer: progress while it is under way, then the result or the error.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Line<T> {
+    /// How far it is.
+    Progress(Progress),
+    /// It is done.
+    Done(T),
+    /// It failed.
+    Failed(Failure),
+}
+
+/// How far a long piece of work is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// What is being done, such as `fetching model.safetensors`.
+    pub what: String,
+    /// How much of it is done.
+    pub done: u64,
+    /// How much there is, if that is known.
+    pub total: Option<u64>,
+    /// What is counted: `bytes`, `samples` or `rounds`.
+    pub unit: String,
+}
+
+/// Why a request failed, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// One line: what, where, what to do.
+    pub error: String,
+    /// Whether the request itself was wrong (exit code 2) and not the doing (exit code 1).
+    pub usage: bool,
+}
+
+/// `accord status`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// The program's version.
+    pub version: String,
+    /// The node's key.
+    pub node: PublicKey,
+    /// The default identity's key: the owner `me`.
+    pub identity: PublicKey,
+    /// The data directory.
+    pub dir: String,
+    /// Where other nodes reach this one: multiaddresses for `--peer`.
+    pub addresses: Vec<String>,
+    /// Nodes connected now.
+    pub peers: Vec<PeerView>,
+    /// Messages of peers dropped since the start: garbage, oversize, wrongly signed, replayed.
+    pub dropped: u64,
+    /// Repos known.
+    pub models: usize,
+    /// Runs known.
+    pub runs: usize,
+    /// Consent records held.
+    pub records: usize,
+    /// Bytes sent to and received from other nodes by the data plane.
+    pub bytes_sent: u64,
+    /// See `bytes_sent`.
+    pub bytes_received: u64,
+}
+
+/// A connected node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PeerView {
+    /// Its key.
+    pub node: PublicKey,
+    /// Where it is.
+    pub addresses: Vec<String>,
+    /// Messages of its that were refused.
+    pub rejected: u64,
+}
+
+/// `accord share`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ShareRequest {
+    /// A file or a directory on this machine.
+    pub path: String,
+    /// The repo's name; the path's own name if left out.
+    pub name: Option<String>,
+}
+
+/// What was shared or fetched.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RevisionView {
+    /// The owner's key.
+    pub owner: PublicKey,
+    /// The repo's name.
+    pub name: String,
+    /// The revision.
+    pub revision: RevisionId,
+    /// Its number, from 1.
+    pub seq: u64,
+    /// Its files.
+    pub files: Vec<FileView>,
+    /// Their bytes together.
+    pub bytes: u64,
+    /// Whether all of it is on this node.
+    pub local: bool,
+    /// Another head of the same number is known: the owner's key signed two.
+    pub forked: bool,
+}
+
+/// A file of a revision.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FileView {
+    /// Its path within the repo.
+    pub path: String,
+    /// Its length.
+    pub bytes: u64,
+    /// Its hash.
+    pub blake3: FileHash,
+}
+
+/// `accord get`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GetRequest {
+    /// `OWNER/NAME[@REV]`; the owner is a key, a unique beginning of one (8 digits or more), or `me`.
+    pub model: String,
+    /// Where to write the files; nothing is written outside the node if left out.
+    pub out: Option<String>,
+}
+
+/// What was fetched, and how.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GetReply {
+    /// The revision.
+    pub revision: RevisionView,
+    /// Bytes that came over the network.
+    pub fetched_bytes: u64,
+    /// How long that took.
+    pub elapsed_ms: u64,
+    /// Whom they came from.
+    pub from: Vec<PublicKey>,
+    /// Where the files were written.
+    pub out: Option<String>,
+}
+
+/// `accord run create`: the spec file's text, and where it is so that paths in it can be found.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CreateRequest {
+    /// The text of the TOML file.
+    pub spec: String,
+    /// The directory that relative paths in it start from.
+    pub dir: String,
+}
+
+/// `accord run join`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JoinRequest {
+    /// The table to train on.
+    pub data: String,
+}
+
+/// `accord run status`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunView {
+    /// The run.
+    pub run: RunId,
+    /// Its name.
+    pub name: String,
+    /// The identity that created it.
+    pub creator: PublicKey,
+    /// The nodes whose votes count.
+    pub stewards: Vec<PublicKey>,
+    /// How many rounds it has.
+    pub rounds_count: u64,
+    /// How many are certified.
+    pub round: u64,
+    /// The round is the last.
+    pub finished: bool,
+    /// This node's part: `steward`, `trainer`, both or none.
+    pub parts: Vec<String>,
+    /// Trainers that this node has heard of.
+    pub trainers: Vec<PublicKey>,
+    /// What this node is doing for it, in words.
+    pub doing: String,
+    /// The model root now.
+    pub model: FileHash,
+    /// The published revision of the newest model, once there is one.
+    pub published: Option<String>,
+    /// The rounds so far, oldest first.
+    pub history: Vec<RoundView>,
+}
+
+/// A certified round.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RoundView {
+    /// Its number.
+    pub round: u64,
+    /// Its record.
+    pub id: RoundId,
+    /// The model root that resulted.
+    pub model: FileHash,
+    /// The updates that counted.
+    pub accepted: Vec<UpdateView>,
+    /// The updates that did not.
+    pub rejected: Vec<RejectView>,
+    /// Stewards who signed.
+    pub signatures: usize,
+    /// How this node's evaluation on the held-out table went, if there is one.
+    pub evaluation: Option<EvalView>,
+    /// What this node left out of its own training, if it trained.
+    pub own: Option<OwnView>,
+    /// When this node learned that it was certified.
+    pub certified_ms: u64,
+}
+
+/// An accepted update.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct UpdateView {
+    /// The trainer.
+    pub trainer: PublicKey,
+    /// Its commit.
+    pub commit: CommitId,
+    /// What it counted for.
+    pub weight: u64,
+    /// Samples used, as the trainer committed; nothing if this node lacks the commit.
+    pub used: Option<u64>,
+    /// Samples left out, as the trainer committed.
+    pub excluded: Option<u64>,
+    /// The update's length in bytes.
+    pub update_bytes: Option<u64>,
+}
+
+/// A rejected update.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RejectView {
+    /// The trainer.
+    pub trainer: PublicKey,
+    /// Why.
+    pub reason: String,
+}
+
+/// What this node trained on in one round.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnView {
+    /// Samples used.
+    pub used: u64,
+    /// Samples left out.
+    pub excluded: u64,
+    /// How many each record left out; the key `silence` counts those that nobody spoke for.
+    pub excluded_by: std::collections::BTreeMap<String, u64>,
+    /// The mean training loss in millionths.
+    pub loss_micro: u64,
+    /// Bytes of the update sent.
+    pub update_bytes: u64,
+}
+
+/// An evaluation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvalView {
+    /// Samples evaluated on.
+    pub samples: u64,
+    /// How many were right.
+    pub correct: u64,
+    /// The mean loss in millionths.
+    pub loss_micro: u64,
+}
+
+impl EvalView {
+    /// The share of right answers.
+    pub fn accuracy(&self) -> f64 {
+        self.correct as f64 / self.samples.max(1) as f64
+    }
+}
+
+/// `accord consent opt-out` and `opt-in`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ConsentRequest {
+    /// Files or directories: of a table each row is a work, any other file is one.
+    pub paths: Vec<String>,
+    /// The identity that speaks, by its local name; made if it does not exist yet.
+    pub identity: Option<String>,
+    /// The uses meant; all that train, if left out.
+    pub uses: Vec<String>,
+    /// How long an opt-in holds, in days.
+    pub days: Option<u64>,
+}
+
+/// What was registered.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ConsentReply {
+    /// The identity that spoke.
+    pub identity: PublicKey,
+    /// Its local name.
+    pub name: String,
+    /// Whether the identity was made just now, and where its keys are.
+    pub made: Option<String>,
+    /// Works named.
+    pub works: u64,
+    /// The records, oldest first.
+    pub records: Vec<RecordId>,
+    /// Peers that the records were sent to.
+    pub peers: usize,
+}
+
+/// `accord consent check`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CheckRequest {
+    /// A file or directory.
+    pub path: String,
+    /// The use asked about.
+    pub use_name: String,
+    /// Whether silence is `opt-in` (no) or `opt-out` (yes).
+    pub default: String,
+}
+
+/// What the gate says of each work.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CheckReply {
+    /// Works looked at.
+    pub works: u64,
+    /// Works that may be used.
+    pub allowed: u64,
+    /// Works that may not.
+    pub refused: u64,
+    /// The first refused works, with why and by which records.
+    pub refusals: Vec<Refusal>,
+}
+
+/// A refused work.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Which one: a path, or a path and a row.
+    pub place: String,
+    /// Its content id.
+    pub content: ContentId,
+    /// Why.
+    pub reason: String,
+    /// The records that say so.
+    pub records: Vec<RecordId>,
+}
+
+/// `accord audit`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AuditReply {
+    /// The run.
+    pub run: RunId,
+    /// Rounds verified.
+    pub rounds: u64,
+    /// Certificates' signatures verified.
+    pub signatures: u64,
+    /// Updates aggregated again.
+    pub updates: u64,
+    /// The model root that recomputing from the first round gives.
+    pub model: FileHash,
+    /// How long it took.
+    pub elapsed_ms: u64,
+}
+
+/// `accord eval`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EvalRequest {
+    /// `OWNER/NAME[@REV]`, or a directory with `model.safetensors` and `config.json`.
+    pub model: String,
+    /// The table.
+    pub data: String,
+}
+
+/// How a model did.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EvalReply {
+    /// The model root: the hash of its weights file.
+    pub model: FileHash,
+    /// The result.
+    pub evaluation: EvalView,
+    /// Rows left out for want of consent to evaluate.
+    pub excluded: u64,
+}

@@ -1,0 +1,301 @@
+//! What can be typed after `accord`, as plain values.
+//!
+//! Invariants: nothing here looks at the file system or the network; what needs that is in
+//! `context`. What it is not: doing. Each verb is done in the file of its group.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, RangedU64ValueParser};
+use clap::{Args, Parser, Subcommand};
+use consent::Use;
+use libp2p::Multiaddr;
+
+/// Threads that may be asked for; more than any machine here has.
+const THREADS_MAX: u64 = 1_024;
+/// Days that an opt-in may be asked to hold: two years, as the default policy counts it.
+const DAYS_MAX: u64 = 730;
+
+/// Share machine-learning models, train them together without a server, and use only data whose
+/// makers agreed.
+#[derive(Debug, Parser)]
+#[command(name = "accord", version, arg_required_else_help = true, after_help = EXAMPLE)]
+pub(super) struct Arguments {
+    /// The node's data directory; a directory of your account if left out.
+    #[arg(long, global = true, env = "ACCORD_DIR", value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+    /// Print JSON instead of text.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+}
+
+const EXAMPLE: &str = "\
+Example:
+  accord demo                     see all of it work on this machine
+  accord up                       run a node
+  accord share my-model/          publish a model (in another terminal)
+
+Exit codes: 0 done, 1 failed, 2 used wrongly.";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Make the data directory with the node's keys and your identity.
+    #[command(after_help = "Example: accord init --dir ~/accord")]
+    Init,
+    /// Run the node until Ctrl-C.
+    #[command(after_help = "Example: accord up --peer /ip4/192.0.2.7/tcp/4001")]
+    Up(UpArguments),
+    /// Show the running node: its key, addresses, peers and counts.
+    #[command(after_help = "Example: accord status --json")]
+    Status,
+    /// Publish a file or a directory as the next revision of a repo.
+    #[command(after_help = "Example: accord share my-model/ --name digits")]
+    Share(ShareArguments),
+    /// List the repos that the node knows.
+    #[command(after_help = "Example: accord models")]
+    Models,
+    /// Fetch a repo's revision from peers, verified.
+    #[command(after_help = "Example: accord get 1f0e7a9b2c/digits --out digits/")]
+    Get(GetArguments),
+    /// Train a model together with other nodes.
+    #[command(subcommand, after_help = "Example: accord run join digits --data my.csv")]
+    Run(RunVerb),
+    /// Say what may be done with your works, or ask what was said.
+    #[command(subcommand, after_help = "Example: accord consent opt-out pictures/")]
+    Consent(ConsentVerb),
+    /// Verify every certificate of a run and compute every aggregate again.
+    #[command(after_help = "Example: accord audit digits")]
+    Audit {
+        #[command(flatten)]
+        run: RunArgument,
+    },
+    /// Evaluate a model on your own table.
+    #[command(after_help = "Example: accord eval 1f0e7a9b2c/digits --data held-out.csv")]
+    Eval(EvalArguments),
+    /// Show everything with four nodes on this machine, in under a minute.
+    #[command(after_help = "Example: accord demo --keep demo/")]
+    Demo(DemoArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UpArguments {
+    /// The port for other nodes, TCP and UDP; 0 takes a free one.
+    #[arg(long, default_value_t = 0)]
+    pub(super) port: u16,
+    /// The UDP port for models and updates; 0 takes a free one.
+    #[arg(long, default_value_t = 0, value_name = "PORT")]
+    pub(super) data_port: u16,
+    /// The port of the local API on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value_t = 0, value_name = "PORT")]
+    pub(super) api_port: u16,
+    /// The address to listen on for other nodes.
+    #[arg(long, default_value = "0.0.0.0", value_name = "IP")]
+    pub(super) bind: IpAddr,
+    /// A node to connect to, as its `accord up` printed it; may be given several times.
+    #[arg(long = "peer", value_name = "MULTIADDR")]
+    pub(super) peers: Vec<Multiaddr>,
+    /// Do not look for nodes on the local network.
+    #[arg(long)]
+    pub(super) no_mdns: bool,
+    /// Take no part in the distributed hash table.
+    #[arg(long)]
+    pub(super) no_dht: bool,
+    /// Threads for aggregation; as many as the machine has if left out.
+    #[arg(long, value_name = "N", value_parser = threads())]
+    pub(super) threads: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShareArguments {
+    /// A file or a directory.
+    pub(super) path: PathBuf,
+    /// The repo's name; the path's own name if left out.
+    #[arg(long)]
+    pub(super) name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct GetArguments {
+    /// `OWNER/NAME[@REV]`; OWNER is a key, the beginning of one, or `me`.
+    #[arg(value_name = "OWNER/NAME[@REV]", value_parser = NonEmptyStringValueParser::new())]
+    pub(super) model: String,
+    /// Where to write the files; they stay inside the node if left out.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+}
+
+/// A run, as an argument.
+#[derive(Debug, Args)]
+pub(super) struct RunArgument {
+    /// The run's id, at least the first 6 digits of it, or its name.
+    #[arg(value_name = "RUN", value_parser = NonEmptyStringValueParser::new())]
+    pub(super) run: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RunVerb {
+    /// Create a run from its spec file.
+    #[command(after_help = "Example: accord run create digits.toml")]
+    Create {
+        /// The spec file, in TOML.
+        #[arg(value_name = "SPEC.toml")]
+        spec: PathBuf,
+    },
+    /// Train in a run, on your table, until it ends or you leave.
+    #[command(after_help = "Example: accord run join digits --data my.csv")]
+    Join {
+        #[command(flatten)]
+        run: RunArgument,
+        /// The table to train on (CSV); it never leaves this machine.
+        #[arg(long, value_name = "FILE")]
+        data: PathBuf,
+    },
+    /// Train in a run no more.
+    #[command(after_help = "Example: accord run leave digits")]
+    Leave {
+        #[command(flatten)]
+        run: RunArgument,
+    },
+    /// Show one run with its rounds, or list all runs.
+    #[command(after_help = "Example: accord run status digits --watch")]
+    Status {
+        /// The run's id, at least the first 6 digits of it, or its name.
+        #[arg(value_name = "RUN", value_parser = NonEmptyStringValueParser::new())]
+        run: Option<String>,
+        /// Print a line for each round until the run is finished or Ctrl-C.
+        #[arg(long, requires = "run")]
+        watch: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ConsentVerb {
+    /// Register that works may not be used: every row of a table, every other file as it is.
+    #[command(after_help = "Example: accord consent opt-out pictures/ --identity artist")]
+    OptOut(SayArguments),
+    /// Register that works may be used, for a while.
+    #[command(after_help = "Example: accord consent opt-in my.csv --days 90")]
+    OptIn {
+        #[command(flatten)]
+        say: SayArguments,
+        /// For how many days; up to two years, and a year if left out.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=DAYS_MAX))]
+        days: Option<u64>,
+    },
+    /// Ask whether works may be used, and by which records not.
+    #[command(after_help = "Example: accord consent check data.csv --use train-other")]
+    Check {
+        /// A file or a directory.
+        path: PathBuf,
+        /// The use asked about.
+        #[arg(long = "use", value_name = "USE", default_value = "train-other")]
+        #[arg(value_parser = uses())]
+        use_name: String,
+        /// What silence means: `opt-in` is no, `opt-out` is yes.
+        #[arg(long, default_value = "opt-in", value_parser = ["opt-in", "opt-out"])]
+        default: String,
+    },
+}
+
+/// What `opt-out` and `opt-in` have in common.
+#[derive(Debug, Args)]
+pub(super) struct SayArguments {
+    /// Files or directories with the works.
+    #[arg(required = true, value_name = "PATH")]
+    pub(super) paths: Vec<PathBuf>,
+    /// The identity that speaks, by its local name; made if there is none. `me` if left out.
+    #[arg(long, value_name = "NAME")]
+    pub(super) identity: Option<String>,
+    /// A use meant; may be given several times. All that train if left out.
+    #[arg(long = "use", value_name = "USE", value_parser = uses())]
+    pub(super) uses: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct EvalArguments {
+    /// `OWNER/NAME[@REV]`, or a directory with `model.safetensors` and `config.json`.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub(super) model: String,
+    /// The table to evaluate on (CSV).
+    #[arg(long, value_name = "FILE")]
+    pub(super) data: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DemoArguments {
+    /// Keep the nodes' directories here.
+    #[arg(long, value_name = "DIR")]
+    pub(super) keep: Option<PathBuf>,
+}
+
+fn uses() -> PossibleValuesParser {
+    PossibleValuesParser::new(Use::ALL.map(Use::as_str))
+}
+
+fn threads() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=THREADS_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_of_the_readme_parses() {
+        for line in [
+            "accord init",
+            "accord up --port 4001 --data-port 4002 --api-port 4003 --bind 127.0.0.1 --no-mdns",
+            "accord --json up --bind 127.0.0.1 --no-dht --threads 2 --dir d --peer /ip4/1.2.3.4/tcp/9",
+            "accord status --json",
+            "accord share model --name digits",
+            "accord models --dir d",
+            "accord get me/digits@1f0e --out d",
+            "accord run create spec.toml",
+            "accord run join digits --data d.csv",
+            "accord run leave digits",
+            "accord run status",
+            "accord run status digits --watch --json",
+            "accord consent opt-out a b --identity artist --use train-generative --use mine",
+            "accord consent opt-in a --days 30",
+            "accord consent check a --use evaluate --default opt-out",
+            "accord audit digits",
+            "accord eval me/digits --data d.csv",
+            "accord demo --keep d",
+        ] {
+            parse(line).unwrap_or_else(|e| panic!("{line}: {e}"));
+        }
+    }
+
+    #[test]
+    fn wrong_use_is_refused_with_what_is_allowed() {
+        for (line, said) in [
+            ("accord run status --watch", "<RUN>"),
+            ("accord consent opt-out", "<PATH>"),
+            ("accord consent check a --use train", "train-generative"),
+            ("accord consent opt-in a --days 0", "1..=730"),
+            ("accord consent opt-out a --days 3", "--days"),
+            ("accord run join digits", "--data"),
+            ("accord up --threads 0", "1..=1024"),
+            ("accord up --port 65536", "65536"),
+            ("accord up --peer nonsense", "nonsense"),
+            ("accord audti digits", "audit"),
+        ] {
+            let error = parse(line).expect_err(line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+            assert!(error.to_string().contains(said), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The command line: `accord VERB`.
+//!
+//! Role: parse (`args`), resolve (`context`), do (one file a group of verbs), and turn the outcome
+//! into an exit code: 0 done, 1 failed, 2 used wrongly.
+//!
+//! Invariants: results go to standard output, everything else to standard error; with `--json`
+//! every outcome, errors included, is JSON on standard output. What it is not: the work. All but
+//! `init`, `up` and `demo` only ask the running node over its local API.
+
+mod args;
+mod consent;
+mod context;
+mod error;
+mod model;
+mod node;
+mod output;
+mod progress;
+mod rounds;
+mod run;
+mod signals;
+mod table;
+mod units;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::api::dto::Failure;
+use crate::demo::{self, DemoOptions};
+
+use args::{Arguments, DemoArguments, Verb};
+use context::{Context, absolute};
+use error::{CliError, exit_code};
+
+/// How long work on other threads may keep the program from ending; a node may end at any time.
+const END: Duration = Duration::from_secs(3);
+
+/// Runs the program with the arguments of the process.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return refuse(&error),
+    };
+    let json = arguments.json;
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(error) => {
+            let failure = error.failure();
+            report(&failure, json);
+            exit_code(&failure)
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), CliError> {
+    let context = Context::new(arguments.dir, arguments.json)?;
+    let runtime = runtime(&arguments.verb).map_err(CliError::System)?;
+    let outcome = runtime.block_on(act(&context, arguments.verb));
+    runtime.shutdown_timeout(END);
+    outcome
+}
+
+/// Only a node and the demo have work for several threads.
+fn runtime(verb: &Verb) -> io::Result<Runtime> {
+    match verb {
+        Verb::Up(_) | Verb::Demo(_) => Builder::new_multi_thread().enable_all().build(),
+        _ => Builder::new_current_thread().enable_all().build(),
+    }
+}
+
+async fn act(context: &Context, verb: Verb) -> Result<(), CliError> {
+    match verb {
+        Verb::Init => node::init(context),
+        Verb::Up(arguments) => node::up(context, arguments).await,
+        Verb::Status => node::status(context).await,
+        Verb::Share(arguments) => model::share(context, &arguments).await,
+        Verb::Models => model::list(context).await,
+        Verb::Get(arguments) => model::get(context, arguments).await,
+        Verb::Eval(arguments) => model::eval(context, &arguments).await,
+        Verb::Run(verb) => run::act(context, verb).await,
+        Verb::Audit { run } => run::audit(context, &run.run).await,
+        Verb::Consent(verb) => consent::act(context, verb).await,
+        Verb::Demo(arguments) => show(context, arguments).await,
+    }
+}
+
+/// `accord demo`.
+async fn show(context: &Context, arguments: DemoArguments) -> Result<(), CliError> {
+    let keep = arguments.keep.as_deref().map(absolute).transpose()?;
+    demo::run(&DemoOptions { keep, json: context.out.json() }).await?;
+    Ok(())
+}
+
+/// Arguments that cannot be parsed, or a wish for help.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let wrong = error.exit_code() != 0;
+    if wrong && std::env::args_os().any(|argument| argument == "--json") {
+        let text = error.to_string();
+        let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        report(&Failure { error: line.to_owned(), usage: true }, true);
+    } else {
+        // Whoever closed the stream does not want to know.
+        let _ = error.print();
+    }
+    if wrong { ExitCode::from(2) } else { ExitCode::SUCCESS }
+}
+
+/// Says why a command failed; that the saying may fail too changes nothing.
+fn report(failure: &Failure, json: bool) {
+    let _ = match serde_json::to_string(failure) {
+        Ok(text) if json => writeln!(io::stdout().lock(), "{text}"),
+        _ => writeln!(io::stderr().lock(), "accord: {}", failure.error),
+    };
+}

@@ -1,0 +1,198 @@
+//! The running node: puts its parts together, serves until it is told to stop, takes them apart.
+//!
+//! Invariants: one process a data directory; everything started here has ended when `run` returns.
+//! What it is not: any part's own work.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use libp2p::Multiaddr;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::api::{Address, Server, Token};
+use crate::home::{Home, HomeError};
+use crate::inbox::Inbox;
+use crate::ledger_book::{LedgerBook, TakeError};
+use crate::net::{Net, NetError, NetOptions};
+use crate::repo::{HeadBook, HeadError};
+use crate::run::{Means, RunBook, RunError};
+use crate::service::NodeService;
+use crate::store::{Store, StoreError};
+
+/// How often connected peers' addresses are remembered.
+const REMEMBER_EVERY: Duration = Duration::from_secs(30);
+
+/// How `accord up` was asked to run.
+#[derive(Debug, Clone)]
+pub struct UpOptions {
+    /// The data directory.
+    pub dir: PathBuf,
+    /// The control plane's port; 0 picks a free one.
+    pub port: u16,
+    /// The data plane's port; 0 picks a free one.
+    pub data_port: u16,
+    /// The local API's port; 0 picks a free one.
+    pub api_port: u16,
+    /// The address to listen on.
+    pub bind: IpAddr,
+    /// Peers to dial.
+    pub peers: Vec<Multiaddr>,
+    /// Whether to look for peers on the local network.
+    pub mdns: bool,
+    /// Whether to take part in the hash table.
+    pub dht: bool,
+    /// Threads for aggregation.
+    pub threads: usize,
+}
+
+/// What a node says once it is up.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Ready {
+    /// The node's key.
+    pub node: protocol::PublicKey,
+    /// The key of the identity `me`.
+    pub identity: protocol::PublicKey,
+    /// The data directory.
+    pub dir: String,
+    /// Multiaddresses for `--peer`.
+    pub addresses: Vec<String>,
+    /// Where the local API is.
+    pub api: String,
+}
+
+/// Why a node did not start or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum UpError {
+    /// The data directory.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// The metadata.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The ledger on disk.
+    #[error("the ledger on disk cannot be read: {0}")]
+    Ledger(#[from] TakeError),
+    /// The heads on disk.
+    #[error("the repo heads on disk cannot be read: {0}")]
+    Heads(#[from] HeadError),
+    /// The network.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// A run on disk.
+    #[error("a run on disk cannot be taken up: {0}")]
+    Run(#[from] RunError),
+    /// The local API.
+    #[error(transparent)]
+    Api(#[from] crate::api::ServeError),
+    /// The file that tells where the local API is.
+    #[error(transparent)]
+    Address(#[from] crate::api::AddressError),
+}
+
+/// Runs a node until `cancel`; `ready` is called once it is up.
+pub async fn run(
+    options: UpOptions,
+    cancel: CancellationToken,
+    ready: impl FnOnce(&Ready),
+) -> Result<(), UpError> {
+    let (home, _) = Home::init(&options.dir)?;
+    let lock = home.lock()?;
+    let store = Store::open(&home.meta())?;
+    let ledger = Arc::new(LedgerBook::open(store.clone())?);
+    let heads = Arc::new(HeadBook::open(store.clone())?);
+    let server = Server::bind(options.api_port).await?;
+    let tasks = TaskTracker::new();
+    let (net, events) =
+        Net::start(net_options(&options, &home, &store)?, &home.blobs(), cancel.child_token())
+            .await?;
+    let means = Means {
+        net: net.clone(),
+        store: store.clone(),
+        ledger: Arc::clone(&ledger),
+        dir: home.dir().join("held-out"),
+        device: trainer::Device::cpu(),
+        threads: options.threads,
+    };
+    let (key, owner) = (home.node().clone(), home.owner()?);
+    let (of_runs, stop) = (tasks.clone(), cancel.child_token());
+    let runs =
+        RunBook::open(means.clone(), key, owner, Arc::clone(&heads), of_runs, stop).await?;
+    let runs = Arc::new(runs);
+    let inbox = Inbox {
+        net: net.clone(),
+        store: store.clone(),
+        ledger,
+        heads: Arc::clone(&heads),
+        runs: Arc::clone(&runs),
+    };
+    tasks.spawn(inbox.run(events, tasks.clone(), cancel.child_token()));
+    tasks.spawn(remember_peers(net.clone(), store, cancel.child_token()));
+
+    let token = Token::new(home.token());
+    let address = server.address(token.clone());
+    address.write(home.dir())?;
+    let said = Ready {
+        node: net.key(),
+        identity: home.me()?,
+        dir: home.dir().display().to_string(),
+        addresses: net.listen_addresses().await.iter().map(ToString::to_string).collect(),
+        api: address.url.clone(),
+    };
+    let dir = home.dir().to_owned();
+    let (background, stop) = (tasks.clone(), cancel.clone());
+    let service = NodeService { home, means, heads, runs, tasks: background, cancel: stop };
+    ready(&said);
+    let served = server.serve(Arc::new(service), token, cancel.clone()).await;
+    cancel.cancel();
+    tasks.close();
+    tasks.wait().await;
+    net.shutdown().await;
+    Address::remove(&dir)?;
+    drop(lock);
+    Ok(served?)
+}
+
+fn net_options(
+    options: &UpOptions,
+    home: &Home,
+    store: &Store,
+) -> Result<NetOptions, StoreError> {
+    let remembered = store.peers()?;
+    let remembered = remembered.iter().filter_map(|address| address.parse().ok());
+    Ok(NetOptions {
+        key: home.node().clone(),
+        control_port: options.port,
+        data_port: options.data_port,
+        bind: options.bind,
+        peers: options.peers.iter().cloned().chain(remembered).collect(),
+        mdns: options.mdns,
+        dht: options.dht,
+    })
+}
+
+/// Keeps where peers were reached, for the next start.
+async fn remember_peers(net: Net, store: Store, cancel: CancellationToken) {
+    let mut known = std::collections::BTreeMap::new();
+    let mut every = tokio::time::interval(REMEMBER_EVERY);
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            _ = every.tick() => {}
+        }
+        for peer in net.peers().await {
+            let addresses: Vec<String> = peer.addresses.iter().map(ToString::to_string).collect();
+            if addresses.is_empty() || known.get(&peer.key) == Some(&addresses) {
+                continue;
+            }
+            let kept = tokio::task::block_in_place(|| store.keep_peer(peer.key, &addresses));
+            if let Err(error) = kept {
+                tracing::warn!(%error, "a peer's address was not remembered");
+                return;
+            }
+            known.insert(peer.key, addresses);
+        }
+    }
+}

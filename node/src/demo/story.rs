@@ -1,0 +1,391 @@
+//! What the demo does, step by step, and what must hold at each.
+//!
+//! Invariants: a promise is checked on what the nodes themselves answer. What it is not: printing
+//! (see `report`).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use protocol::{FileHash, PublicKey, RecordId};
+
+use super::data::{self, Files, OPTED_OUT, TRAINERS};
+use super::nodes::Node;
+use super::report::{Report, RoundLine, Summary};
+use super::DemoError;
+use crate::api::dto::{
+    ConsentRequest, CreateRequest, EvalRequest, GetRequest, JoinRequest, OwnView, RoundView,
+    RunView, ShareRequest,
+};
+
+/// Rounds of the demo's run.
+const ROUNDS: u64 = 12;
+/// After which round the contributor opts out.
+const OPT_OUT_AFTER: u64 = 4;
+/// What the final model must reach on held-out digits.
+const ACCURACY_MIN: f64 = 0.93;
+/// How long any single thing may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(40);
+
+/// Tells the story in `dir`.
+pub(super) async fn tell(dir: &Path, report: &Report) -> Result<Summary, DemoError> {
+    let started = Instant::now();
+    let files = data::prepare(dir)?;
+    report.say(&format!(
+        "1,797 handwritten digits: {} held out, the rest split by Dirichlet(0.5) over {TRAINERS} \
+         trainers: {:?} rows",
+        1_797 - files.rows.iter().sum::<u64>(),
+        files.rows
+    ));
+    let mut nodes: Vec<Node> = Vec::new();
+    for at in 1..=TRAINERS + 1 {
+        let peers: Vec<String> = nodes.iter().flat_map(|node| node.addresses.clone()).collect();
+        nodes.push(Node::start(dir, &format!("node-{at}"), &peers).await?);
+    }
+    report.say(&format!("four nodes are up after {:.1} s", started.elapsed().as_secs_f64()));
+    let told = told(&nodes, &files, dir, report, started).await;
+    for node in nodes {
+        node.stop().await;
+    }
+    told
+}
+
+async fn told(
+    nodes: &[Node],
+    files: &Files,
+    dir: &Path,
+    report: &Report,
+    started: Instant,
+) -> Result<Summary, DemoError> {
+    report.step("1. node-1 publishes an initial model; the others find it by name and fetch it");
+    let owner = publish(nodes, files, report).await?;
+    report.step("2. a run is created; node-1, node-2 and node-3 train");
+    let run = create(nodes, files, report).await?;
+    let record = train(nodes, files, &run, report).await?;
+    report.step("4. the final model is published; node-4, which took no part, fetches it");
+    let last = finished(&nodes[0], &run).await?;
+    let (accuracy, fetched) = judge(&nodes[3], files, owner, &last, dir, report).await?;
+    report.step("5. node-4 audits the run from the first round");
+    let audit = ask(&nodes[3], nodes[3].client.audit(&run, |p| report.progress(&p))).await?;
+    report.done();
+    promise(
+        audit.rounds == ROUNDS && audit.model == last.model,
+        || format!("the audit reaches round {ROUNDS} and root {}, not {} and {}",
+            last.model, audit.rounds, audit.model),
+    )?;
+    report.say(&format!(
+        "{} certificates verified, {} updates aggregated again in {} ms: same root, bit for bit",
+        audit.rounds, audit.updates, audit.elapsed_ms
+    ));
+    Ok(Summary {
+        run,
+        rounds: audit.rounds,
+        accuracy,
+        opted_out: OPTED_OUT as u64,
+        record,
+        model: last.model,
+        fetched_bytes: fetched,
+        updates: audit.updates,
+        signatures: audit.signatures,
+        published: last.published.unwrap_or_default(),
+        seconds: started.elapsed().as_secs_f64(),
+    })
+}
+
+async fn publish(
+    nodes: &[Node],
+    files: &Files,
+    report: &Report,
+) -> Result<PublicKey, DemoError> {
+    let path = files.model.display().to_string();
+    let request = ShareRequest { path, name: Some("digits".into()) };
+    let shared = ask(&nodes[0], nodes[0].client.share(&request, |p| report.progress(&p))).await?;
+    report.done();
+    report.say(&format!(
+        "node-1 shares {}/{} (revision {}, {} bytes)",
+        shared.owner.short(), shared.name, shared.revision.short(), shared.bytes
+    ));
+    let model = format!("{}/digits", shared.owner);
+    for node in &nodes[1..] {
+        let known = |models: Vec<crate::api::dto::RevisionView>| {
+            models.into_iter().find(|m| m.owner == shared.owner && m.name == "digits")
+        };
+        wait("the model's name to arrive", || async {
+            Ok(ask(node, node.client.models()).await.map(known)?)
+        })
+        .await?;
+        let request = GetRequest { model: model.clone(), out: None };
+        let got = ask(node, node.client.get(&request, |p| report.progress(&p))).await?;
+        report.done();
+        promise(got.revision.revision == shared.revision && got.revision.local, || {
+            format!("{} holds revision {}", node.name, shared.revision)
+        })?;
+        report.fetched(&node.name, &got);
+    }
+    Ok(shared.owner)
+}
+
+async fn create(nodes: &[Node], files: &Files, report: &Report) -> Result<String, DemoError> {
+    let held_out = files.held_out.display().to_string();
+    let spec = format!(
+        r#"name = "digits"
+
+[model]
+repo = "me/digits"
+held_out = {held_out:?}
+
+[rounds]
+count = {ROUNDS}
+updates_min = 2
+train_seconds = 10
+agree_ms = 500
+
+[local]
+epochs = 3
+batch_size = 32
+learning_rate = 0.1
+momentum = 0.9
+
+[consent]
+default = "opt-out"
+cooling_hours = 0
+"#
+    );
+    let request = CreateRequest { spec, dir: "/".into() };
+    let view = ask(&nodes[0], nodes[0].client.create(&request, |_| ())).await?;
+    let run = view.run.to_string();
+    report.say(&format!(
+        "run {} ({}): {} rounds, {} steward, silence is yes until a maker says no",
+        view.run.short(), view.name, view.rounds_count, view.stewards.len()
+    ));
+    for (node, part) in nodes.iter().zip(&files.parts) {
+        wait("the run to be announced", || async {
+            let runs = ask(node, node.client.runs()).await?;
+            Ok(runs.into_iter().find(|known| known.run == view.run))
+        })
+        .await?;
+        let request = JoinRequest { data: part.display().to_string() };
+        ask(node, node.client.join(&run, &request)).await?;
+    }
+    Ok(run)
+}
+
+/// Watches the run; in the middle the contributor opts out. Returns the record.
+async fn train(
+    nodes: &[Node],
+    files: &Files,
+    run: &str,
+    report: &Report,
+) -> Result<RecordId, DemoError> {
+    report.round_header();
+    let mut opted_out: Option<(RecordId, u64)> = None;
+    for round in 1..=ROUNDS {
+        let (view, own) = round_done(nodes, run, round).await?;
+        report.round(&line(&view, &own));
+        if let Some((record, from)) = opted_out
+            && round >= from
+        {
+            let all = view.accepted.len() == TRAINERS;
+            promise(all || round > from, || format!("all trainers are in round {round}"))?;
+            check_exclusion(files, &own, record, round)?;
+            if round == from {
+                report.say(&format!(
+                    "   exactly those {OPTED_OUT} works are left out from round {round} on: {:?} \
+                     by node",
+                    files.opted_out
+                ));
+            }
+        }
+        if round == OPT_OUT_AFTER {
+            report.step(&format!(
+                "3. a contributor opts {OPTED_OUT} works out, at node-2, with a key of their own"
+            ));
+            opted_out = Some(opt_out(nodes, files, run, report).await?);
+            report.round_header();
+        }
+    }
+    let (record, _) = opted_out.ok_or_else(|| DemoError::Promise("somebody opted out".into()))?;
+    Ok(record)
+}
+
+/// Registers the contributor's file at node-2 and waits until every node holds the record. Returns
+/// the record and the first round that opens after that.
+async fn opt_out(
+    nodes: &[Node],
+    files: &Files,
+    run: &str,
+    report: &Report,
+) -> Result<(RecordId, u64), DemoError> {
+    let request = ConsentRequest {
+        paths: vec![files.works.display().to_string()],
+        identity: Some("contributor".into()),
+        uses: vec![],
+        days: None,
+    };
+    let said = ask(&nodes[1], nodes[1].client.opt_out(&request)).await?;
+    let at = Instant::now();
+    for node in nodes {
+        wait("the record to reach every node", || async {
+            let status = ask(node, node.client.status()).await?;
+            Ok((status.records >= said.records.len()).then_some(()))
+        })
+        .await?;
+    }
+    let record = *said
+        .records
+        .last()
+        .ok_or_else(|| DemoError::Promise("a statement was signed".into()))?;
+    report.say(&format!(
+        "   record {} by {} names {} works; all four nodes hold it after {} ms",
+        record.short(), said.identity.short(), said.works, at.elapsed().as_millis()
+    ));
+    promise(said.works == OPTED_OUT as u64, || format!("{OPTED_OUT} works are named"))?;
+    let mut open = 0;
+    for node in &nodes[..TRAINERS] {
+        open = open.max(ask(node, node.client.run(run)).await?.round + 1);
+    }
+    Ok((record, open + 1))
+}
+
+fn check_exclusion(
+    files: &Files,
+    own: &[Option<OwnView>],
+    record: RecordId,
+    round: u64,
+) -> Result<(), DemoError> {
+    for (at, own) in own.iter().enumerate() {
+        // A trainer that was late in a round has nothing of its own to show for it.
+        let Some(own) = own else { continue };
+        let expected = files.opted_out[at];
+        let by: BTreeMap<String, u64> =
+            [(record.to_string(), expected)].into_iter().filter(|(_, n)| *n > 0).collect();
+        promise(own.excluded_by == by && own.used == files.rows[at] - expected, || {
+            format!(
+                "node-{} leaves out exactly {expected} works in round {round}, not {:?}",
+                at + 1, own.excluded_by
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// The round as node-1 sees it once it is evaluated, and what each trainer says of its own part.
+async fn round_done(
+    nodes: &[Node],
+    run: &str,
+    round: u64,
+) -> Result<(RoundView, Vec<Option<OwnView>>), DemoError> {
+    let what = format!("round {round}");
+    let found = |view: RunView| {
+        view.history.into_iter().find(|r| r.round == round && r.evaluation.is_some())
+    };
+    let view = wait(&what, || async {
+        Ok(ask(&nodes[0], nodes[0].client.run(run)).await.map(found)?)
+    })
+    .await?;
+    let mut own = Vec::new();
+    for node in &nodes[..TRAINERS] {
+        let seen = wait(&what, || async {
+            let view = ask(node, node.client.run(run)).await?;
+            Ok(view.history.into_iter().find(|r| r.round == round))
+        })
+        .await?;
+        own.push(seen.own);
+    }
+    Ok((view, own))
+}
+
+fn line(view: &RoundView, own: &[Option<OwnView>]) -> RoundLine {
+    let mut refused = BTreeMap::new();
+    for own in own.iter().flatten() {
+        for (record, count) in &own.excluded_by {
+            *refused.entry(record.clone()).or_default() += count;
+        }
+    }
+    RoundLine {
+        round: view.round,
+        evaluation: view.evaluation.clone(),
+        bytes: own.iter().flatten().map(|own| own.update_bytes).collect(),
+        used: own.iter().flatten().map(|own| own.used).sum(),
+        refused,
+        accepted: view.accepted.len(),
+        model: view.model,
+    }
+}
+
+/// The run's last view, once its model is published.
+async fn finished(node: &Node, run: &str) -> Result<RunView, DemoError> {
+    wait("the model to be published", || async {
+        let view = ask(node, node.client.run(run)).await?;
+        Ok((view.finished && view.published.is_some()).then_some(view))
+    })
+    .await
+}
+
+/// Node-4 fetches the published model, hashes it and evaluates it.
+async fn judge(
+    node: &Node,
+    files: &Files,
+    owner: PublicKey,
+    last: &RunView,
+    dir: &Path,
+    report: &Report,
+) -> Result<(f64, u64), DemoError> {
+    let published = last.published.clone().unwrap_or_default();
+    wait("the new revision to arrive", || async {
+        let models = ask(node, node.client.models()).await?;
+        Ok(models.into_iter().find(|m| m.owner == owner && m.seq >= 2))
+    })
+    .await?;
+    let out = dir.join("fetched");
+    let request = GetRequest { model: published.clone(), out: Some(out.display().to_string()) };
+    let got = ask(node, node.client.get(&request, |p| report.progress(&p))).await?;
+    report.done();
+    report.fetched(&node.name, &got);
+    let path = out.join("model.safetensors");
+    let bytes = std::fs::read(&path).map_err(|e| DemoError::Write(path.clone(), e))?;
+    let hash = FileHash::of(&bytes);
+    promise(hash == last.model, || {
+        format!("{} hashes to the certified {}, not to {hash}", path.display(), last.model)
+    })?;
+    report.say(&format!("   its bytes hash to {}, which the last round certifies", hash.short()));
+    let data = files.held_out.display().to_string();
+    let request = EvalRequest { model: published, data };
+    let reply = ask(node, node.client.eval(&request, |_| ())).await?;
+    let accuracy = reply.evaluation.accuracy();
+    report.say(&format!(
+        "   {} of {} held-out digits are right: {:.1} %",
+        reply.evaluation.correct, reply.evaluation.samples, accuracy * 100.0
+    ));
+    promise(accuracy >= ACCURACY_MIN, || {
+        format!("the model reaches {:.0} %, not {:.1} %", ACCURACY_MIN * 100.0, accuracy * 100.0)
+    })?;
+    Ok((accuracy, got.fetched_bytes))
+}
+
+fn promise(holds: bool, what: impl FnOnce() -> String) -> Result<(), DemoError> {
+    if holds { Ok(()) } else { Err(DemoError::Promise(what())) }
+}
+
+async fn ask<T>(
+    node: &Node,
+    request: impl Future<Output = Result<T, crate::api::ClientError>>,
+) -> Result<T, DemoError> {
+    request.await.map_err(|source| DemoError::Client { node: node.name.clone(), source })
+}
+
+/// Looks again and again until there is something to see.
+async fn wait<T, F>(what: &str, mut look: impl FnMut() -> F) -> Result<T, DemoError>
+where
+    F: Future<Output = Result<Option<T>, DemoError>>,
+{
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if let Some(found) = look().await? {
+            return Ok(found);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Err(DemoError::Waited { what: what.into(), seconds: PATIENCE.as_secs() })
+}

@@ -1,0 +1,308 @@
+//! A node's data directory: its layout, its lock, and the keys in it.
+//!
+//! ```text
+//! DIR/version          the layout's version
+//! DIR/lock             held by the running node
+//! DIR/node.key         the node's Ed25519 seed (mode 0600)
+//! DIR/token            what the local API wants to see (mode 0600)
+//! DIR/identities/NAME  an identity's daily and root seeds (mode 0600)
+//! DIR/meta/            metadata (sled)
+//! DIR/blobs/           shards, updates, models (iroh-blobs)
+//! DIR/api.json         where the running node listens
+//! ```
+//!
+//! Invariants: one process at a time by lock; a file appears under its name whole or not at all; no
+//! key is ever overwritten. What it is not: a place for settings.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use consent::Identity;
+use protocol::{PublicKey, SecretKey};
+
+/// The layout this program reads and writes.
+const VERSION: u32 = 1;
+/// The identity that `me` stands for.
+pub const ME: &str = "me";
+
+/// Why a data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// It was never made.
+    #[error("{0} is no data directory: make one with `accord init --dir {0}`")]
+    Missing(PathBuf),
+    /// Another node runs on it.
+    #[error("{0} is in use by another node: stop that one or choose another directory with --dir")]
+    InUse(PathBuf),
+    /// It was made by a newer program.
+    #[error("{dir} has layout version {found}, this program knows {VERSION}: use a newer accord")]
+    Newer {
+        /// The directory.
+        dir: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+    /// A file in it is not what it should be.
+    #[error("{path} is damaged: {rule}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        rule: &'static str,
+    },
+    /// A name that cannot be a file's.
+    #[error("{0}")]
+    Name(String),
+    /// The system refused.
+    #[error("cannot {doing} {path}: {source}")]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The system gave no randomness.
+    #[error("the system gives no randomness: {0}")]
+    Randomness(getrandom::Error),
+}
+
+/// A data directory with its keys, open for reading.
+#[derive(Debug)]
+pub struct Home {
+    dir: PathBuf,
+    node: SecretKey,
+    token: String,
+}
+
+/// A data directory held by this process; others are kept out until it is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Home {
+    /// Makes the directory if it is not there, and opens it. Says whether it was made.
+    pub fn init(dir: &Path) -> Result<(Self, bool), HomeError> {
+        let new = !dir.join("version").exists();
+        create_dir(dir)?;
+        create_dir(&dir.join("identities"))?;
+        write_new(&dir.join("node.key"), &hex::encode(seed()?))?;
+        write_new(&dir.join("token"), &hex::encode(seed()?))?;
+        write_new(&dir.join("version"), &VERSION.to_string())?;
+        let home = Self::open(dir)?;
+        home.identity(ME)?;
+        Ok((home, new))
+    }
+
+    /// Opens a directory that was made before.
+    pub fn open(dir: &Path) -> Result<Self, HomeError> {
+        let version_path = dir.join("version");
+        if !version_path.exists() {
+            return Err(HomeError::Missing(dir.to_owned()));
+        }
+        let damaged = |path: &Path, rule| HomeError::Damaged { path: path.to_owned(), rule };
+        let version = read(&version_path)?
+            .trim()
+            .parse()
+            .map_err(|_| damaged(&version_path, "it holds no number"))?;
+        if version > VERSION {
+            return Err(HomeError::Newer { dir: dir.to_owned(), found: version });
+        }
+        let node = read_seed(&dir.join("node.key"))?;
+        let token = read(&dir.join("token"))?.trim().to_owned();
+        if token.len() != 64 {
+            return Err(damaged(&dir.join("token"), "it is not 64 digits"));
+        }
+        Ok(Self { dir: dir.to_owned(), node: SecretKey::from_seed(&node), token })
+    }
+
+    /// Keeps other processes out.
+    pub fn lock(&self) -> Result<Lock, HomeError> {
+        let path = self.dir.join("lock");
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|source| HomeError::Io { doing: "open", path: path.clone(), source })?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(HomeError::InUse(self.dir.clone())),
+            Err(TryLockError::Error(source)) => Err(HomeError::Io { doing: "lock", path, source }),
+        }
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The node's key.
+    pub fn node(&self) -> &SecretKey {
+        &self.node
+    }
+
+    /// What the local API wants to see.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Where metadata is.
+    pub fn meta(&self) -> PathBuf {
+        self.dir.join("meta")
+    }
+
+    /// Where blobs are.
+    pub fn blobs(&self) -> PathBuf {
+        self.dir.join("blobs")
+    }
+
+    /// Where an identity's keys are.
+    pub fn identity_path(&self, name: &str) -> PathBuf {
+        self.dir.join("identities").join(name)
+    }
+
+    /// The identity with this local name, made if there is none. Says whether it was made.
+    pub fn identity(&self, name: &str) -> Result<(Identity, bool), HomeError> {
+        protocol::run::check_name("the identity's name", name).map_err(HomeError::Name)?;
+        let path = self.identity_path(name);
+        let text = format!("{}\n{}\n", hex::encode(seed()?), hex::encode(seed()?));
+        let made = write_new(&path, &text)?;
+        let text = read(&path)?;
+        let rule = "it does not hold two seeds of 64 hexadecimal digits";
+        let damaged = || HomeError::Damaged { path: path.clone(), rule };
+        let mut seeds = text.lines().map(parse_seed);
+        let (daily, root) = seeds.next().flatten().zip(seeds.next().flatten()).ok_or_else(damaged)?;
+        let keys = (SecretKey::from_seed(&daily), SecretKey::from_seed(&root));
+        Ok((Identity::new(keys.0, keys.1, 0), made))
+    }
+
+    /// The daily key of the identity `me`, which owns repos and creates runs.
+    pub fn owner(&self) -> Result<SecretKey, HomeError> {
+        let path = self.identity_path(ME);
+        let text = read(&path)?;
+        let rule = "it does not hold two seeds of 64 hexadecimal digits";
+        let seed = text.lines().next().and_then(parse_seed);
+        seed.map(|seed| SecretKey::from_seed(&seed)).ok_or(HomeError::Damaged { path, rule })
+    }
+
+    /// The public key of `me`.
+    pub fn me(&self) -> Result<PublicKey, HomeError> {
+        Ok(self.owner()?.public())
+    }
+}
+
+/// Writes a file that appears whole, for its owner only, replacing what was there.
+pub fn write_whole(path: &Path, text: &str) -> Result<(), HomeError> {
+    let io = |doing| {
+        let path = path.to_owned();
+        move |source| HomeError::Io { doing, path, source }
+    };
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().tempfile_in(dir).map_err(io("write"))?;
+    file.write_all(text.as_bytes()).map_err(io("write"))?;
+    file.as_file().sync_all().map_err(io("write"))?;
+    file.persist(path).map_err(|e| io("write")(e.error))?;
+    sync_dir(dir).map_err(io("write"))
+}
+
+/// Makes a directory's entries durable.
+pub fn sync_dir(dir: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
+}
+
+/// Writes a file unless it is there already; says whether it wrote. A temporary file of
+/// `tempfile` has mode 0600.
+fn write_new(path: &Path, text: &str) -> Result<bool, HomeError> {
+    let io = |source| HomeError::Io { doing: "write", path: path.to_owned(), source };
+    if path.exists() {
+        return Ok(false);
+    }
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().tempfile_in(dir).map_err(io)?;
+    file.write_all(text.as_bytes()).map_err(io)?;
+    file.as_file().sync_all().map_err(io)?;
+    match file.persist_noclobber(path) {
+        Ok(_) => sync_dir(dir).map(|()| true).map_err(io),
+        Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(e) => Err(io(e.error)),
+    }
+}
+
+fn create_dir(dir: &Path) -> Result<(), HomeError> {
+    fs::create_dir_all(dir)
+        .map_err(|source| HomeError::Io { doing: "make", path: dir.to_owned(), source })
+}
+
+fn read(path: &Path) -> Result<String, HomeError> {
+    fs::read_to_string(path)
+        .map_err(|source| HomeError::Io { doing: "read", path: path.to_owned(), source })
+}
+
+fn read_seed(path: &Path) -> Result<[u8; 32], HomeError> {
+    let rule = "it is not a seed of 64 hexadecimal digits";
+    parse_seed(&read(path)?).ok_or_else(|| HomeError::Damaged { path: path.to_owned(), rule })
+}
+
+fn parse_seed(text: &str) -> Option<[u8; 32]> {
+    let mut seed = [0u8; 32];
+    hex::decode_to_slice(text.trim(), &mut seed).ok().map(|()| seed)
+}
+
+fn seed() -> Result<[u8; 32], HomeError> {
+    let mut seed = [0u8; 32];
+    getrandom::fill(&mut seed).map_err(HomeError::Randomness)?;
+    Ok(seed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_made_once_and_for_the_owner_only() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (first, made) = Home::init(dir.path()).expect("made");
+        assert!(made);
+        let (again, made) = Home::init(dir.path()).expect("opened");
+        assert!(!made);
+        assert_eq!(first.node().public(), again.node().public());
+        let (artist, made) = first.identity("artist").expect("made");
+        assert!(made);
+        let (same, made) = again.identity("artist").expect("read");
+        assert!(!made && same.author() == artist.author());
+        assert_ne!(artist.author(), first.me().expect("there"));
+        #[cfg(unix)]
+        for file in ["node.key", "token", "identities/me", "identities/artist"] {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = fs::metadata(dir.path().join(file)).expect("there").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{file}");
+        }
+    }
+
+    #[test]
+    fn two_nodes_do_not_share_a_directory() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (home, _) = Home::init(dir.path()).expect("made");
+        let held = home.lock().expect("free");
+        let said = home.lock().expect_err("held").to_string();
+        assert!(said.contains("is in use by another node"), "{said}");
+        drop(held);
+        home.lock().expect("free again");
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let said = Home::open(dir.path()).expect_err("empty").to_string();
+        assert!(said.contains("accord init"), "{said}");
+        let (home, _) = Home::init(dir.path()).expect("made");
+        assert!(home.identity("../x").is_err());
+        fs::write(dir.path().join("version"), "7").expect("written");
+        let said = Home::open(dir.path()).expect_err("newer").to_string();
+        assert!(said.contains("layout version 7"), "{said}");
+    }
+}

@@ -1,0 +1,260 @@
+//! What the network brings: gossip to be judged, questions to be answered, peers to catch up with.
+//!
+//! Invariants: a message is passed on only after it was verified and, if it must be kept, is on
+//! disk; what no honest node sends is rejected and counted against its sender; work per event is
+//! bounded and never blocks the next one for long. What it is not: the rules of what it carries.
+
+use std::sync::Arc;
+
+use protocol::exchange::{Answer, Question};
+use protocol::limits::CERTIFICATES_SENT_MAX;
+use protocol::round::{Kind, Wire};
+use protocol::{OpenError, PublicKey};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::announce::publish;
+use crate::ledger_book::{LedgerBook, TakeError};
+use crate::net::{Net, NetEvent, Topic, Verdict};
+use crate::repo::{HeadBook, HeadError};
+use crate::run::{RunBook, TakeRunError, pull_records};
+use crate::store::Store;
+
+/// Events handled at once.
+const AT_ONCE: usize = 32;
+/// Records, heads or announcements looked at for one answer; its bytes are bounded by the page.
+const PAGE_ITEMS_MAX: usize = 4_096;
+/// Pages asked of one peer in one meeting.
+const PAGES_MAX: u64 = 1_024;
+
+/// Everything that events need.
+#[derive(Debug, Clone)]
+pub struct Inbox {
+    /// The network.
+    pub net: Net,
+    /// Metadata.
+    pub store: Store,
+    /// The consent ledger.
+    pub ledger: Arc<LedgerBook>,
+    /// Repo heads.
+    pub heads: Arc<HeadBook>,
+    /// Runs.
+    pub runs: Arc<RunBook>,
+}
+
+/// What a message turned out to be.
+enum Judgement {
+    /// News: pass it on.
+    News,
+    /// Valid but known, or there is no room: blame nobody.
+    Nothing,
+    /// No honest node sends it.
+    Bad(String),
+}
+
+impl Inbox {
+    /// Handles events until the network or the node stops.
+    pub async fn run(
+        self,
+        mut events: mpsc::Receiver<NetEvent>,
+        tasks: TaskTracker,
+        cancel: CancellationToken,
+    ) {
+        let room = Arc::new(Semaphore::new(AT_ONCE));
+        loop {
+            let event = tokio::select! {
+                () = cancel.cancelled() => return,
+                event = events.recv() => match event { Some(event) => event, None => return },
+            };
+            let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+            let (inbox, cancel) = (self.clone(), cancel.clone());
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = cancel.cancelled() => {}
+                    () = inbox.handle(event) => {}
+                }
+                drop(permit);
+            });
+        }
+    }
+
+    async fn handle(&self, event: NetEvent) {
+        match event {
+            NetEvent::Gossip { topic, from, bytes, verdict } => {
+                self.gossip(topic, from, &bytes, verdict).await;
+            }
+            NetEvent::Request { from, bytes, reply } => match Question::from_bytes(&bytes) {
+                Ok(question) => reply.send(self.answer(question).to_bytes()),
+                Err(error) => {
+                    tracing::debug!(from = %from.short(), %error, "a malformed question");
+                    self.net.penalise(from, "a malformed question").await;
+                }
+            },
+            NetEvent::PeerConnected(peer) => self.meet(peer).await,
+            NetEvent::PeerDisconnected(_) => {}
+            NetEvent::PeerSubscribed { topic, .. } => self.repeat(topic).await,
+        }
+    }
+
+    async fn gossip(&self, topic: Topic, from: PublicKey, bytes: &[u8], verdict: Verdict) {
+        let judgement = match topic {
+            Topic::Consent => self.consent(bytes),
+            Topic::Heads => self.head(bytes),
+            Topic::Runs => self.run_message(bytes).await,
+        };
+        match judgement {
+            Judgement::News => verdict.accept(),
+            Judgement::Nothing => verdict.ignore(),
+            Judgement::Bad(why) => {
+                tracing::info!(from = %from.short(), %why, "refused a message");
+                verdict.reject();
+            }
+        }
+    }
+
+    fn consent(&self, bytes: &[u8]) -> Judgement {
+        match tokio::task::block_in_place(|| self.ledger.take(bytes)) {
+            Ok(true) => Judgement::News,
+            Ok(false) => Judgement::Nothing,
+            Err(TakeError::Open(error)) => Judgement::Bad(error.to_string()),
+            // It may break a rule only because of what this node has not seen: blame nobody.
+            Err(error) => {
+                tracing::debug!(%error, "a consent record was not taken");
+                Judgement::Nothing
+            }
+        }
+    }
+
+    fn head(&self, bytes: &[u8]) -> Judgement {
+        match tokio::task::block_in_place(|| self.heads.take(bytes)) {
+            Ok(true) => Judgement::News,
+            Ok(false) => Judgement::Nothing,
+            Err(HeadError::Open(error)) => Judgement::Bad(error.to_string()),
+            Err(error) => {
+                tracing::warn!(%error, "a head was not taken");
+                Judgement::Nothing
+            }
+        }
+    }
+
+    async fn run_message(&self, bytes: &[u8]) -> Judgement {
+        let wire = match Wire::from_bytes(bytes) {
+            Ok(wire) => wire,
+            Err(error) => return Judgement::Bad(error.to_string()),
+        };
+        if wire.kind == Kind::Spec {
+            return match self.runs.take(&wire).await {
+                Ok(true) => Judgement::News,
+                Ok(false) => Judgement::Nothing,
+                Err(TakeRunError::Wire(error)) => Judgement::Bad(error.to_string()),
+                Err(TakeRunError::Run(error)) => {
+                    tracing::warn!(%error, "a run was not taken");
+                    Judgement::Nothing
+                }
+            };
+        }
+        // Of a run that this node has not heard of nothing can be verified, so nothing is passed on.
+        let Some(spec) = self.runs.spec(wire.run) else { return Judgement::Nothing };
+        match wire.open(spec.value()) {
+            Ok(message) => {
+                if let Some(driver) = self.runs.driver(wire.run)
+                    && !driver.message(message)
+                {
+                    return Judgement::Nothing;
+                }
+                Judgement::News
+            }
+            Err(error) => Judgement::Bad(error.to_string()),
+        }
+    }
+
+    fn answer(&self, question: Question) -> Answer {
+        match question {
+            Question::Records { frontier, skip } => {
+                Answer::page(self.ledger.records_since(&frontier, skip, PAGE_ITEMS_MAX))
+            }
+            Question::Heads { skip } => Answer::page(skipped(self.heads.envelopes(), skip)),
+            Question::Runs { skip } => {
+                let specs = self.runs.all();
+                let envelopes = specs.iter().map(|(_, spec)| spec.bytes().to_vec()).collect();
+                Answer::page(skipped(envelopes, skip))
+            }
+            Question::Certificates { run, round } => {
+                match self.store.certificates(run, round, CERTIFICATES_SENT_MAX) {
+                    Ok(certificates) => Answer::page(certificates),
+                    Err(error) => {
+                        tracing::warn!(%error, "no certificates given");
+                        Answer::default()
+                    }
+                }
+            }
+        }
+    }
+
+    /// Catches up with a peer that has just connected: restrictions first.
+    async fn meet(&self, peer: PublicKey) {
+        let news = pull_records(&self.net, &self.ledger, peer).await;
+        tracing::debug!(peer = %peer.short(), news, "consent records reconciled");
+        let heads = |bytes: &[u8]| match self.heads.take(bytes) {
+            Err(HeadError::Open(error)) => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        };
+        self.pull(peer, |skip| Question::Heads { skip }, heads).await;
+        let mut specs = Vec::new();
+        let collect = |bytes: &[u8]| {
+            specs.push(protocol::Signed::<protocol::run::RunSpec>::open(bytes)?);
+            Ok(())
+        };
+        self.pull(peer, |skip| Question::Runs { skip }, collect).await;
+        for spec in specs {
+            if let Err(error) = self.runs.insert(spec).await {
+                tracing::warn!(%error, "a run was not taken");
+            }
+        }
+    }
+
+    /// Asks a peer page after page and hands each item over, until there is no more.
+    async fn pull(
+        &self,
+        peer: PublicKey,
+        question: impl Fn(u64) -> Question,
+        mut take: impl FnMut(&[u8]) -> Result<(), OpenError>,
+    ) {
+        let mut skip = 0;
+        for _ in 0..PAGES_MAX {
+            let asked = self.net.request(peer, question(skip).to_bytes()).await;
+            let Ok(bytes) = asked else { return };
+            let Ok(answer) = Answer::from_bytes(&bytes) else {
+                self.net.penalise(peer, "a malformed answer").await;
+                return;
+            };
+            if answer.items.is_empty() {
+                return;
+            }
+            skip += answer.items.len() as u64;
+            for item in &answer.items {
+                if let Err(error) = take(item) {
+                    tracing::info!(peer = %peer.short(), %error, "refused an answer");
+                    self.net.penalise(peer, "an answer that does not verify").await;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Somebody listens from now on: what they missed they ask for when they connect, but what was
+    /// made between then and now is said again.
+    async fn repeat(&self, topic: Topic) {
+        if topic == Topic::Runs {
+            for (_, spec) in self.runs.all() {
+                publish(&self.net, Topic::Runs, Wire::spec(&spec).to_bytes()).await;
+            }
+        }
+    }
+}
+
+fn skipped(items: Vec<Vec<u8>>, skip: u64) -> impl Iterator<Item = Vec<u8>> {
+    let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+    items.into_iter().skip(skip).take(PAGE_ITEMS_MAX)
+}

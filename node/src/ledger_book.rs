@@ -1,0 +1,179 @@
+//! The node's copy of the consent ledger: in memory for the gate, on disk for the next start.
+//!
+//! Invariants: a record is on disk before anyone hears that it was taken; one identity's records of
+//! this node are signed one after another, so that it never forks its own feed.
+//! What it is not: the rules (see the `consent` crate), or the network.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use consent::{Gate, Identity, InsertError, Inserted, Ledger, Policy, Record, Statement, Use};
+use consent::{head_at, record_id};
+use protocol::{ContentId, Frontier, OpenError, RecordId, Signed};
+
+use crate::clock::now_ms;
+use crate::store::{Store, StoreError};
+
+/// Why a record was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeError {
+    /// It does not open: no honest node sends it.
+    #[error("not a consent record: {0}")]
+    Open(#[from] OpenError),
+    /// It breaks a rule of its feed: no honest node sends it.
+    #[error("{0}")]
+    Insert(#[from] InsertError),
+    /// It could not be kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It could not be made.
+    #[error("cannot sign the record: {0}")]
+    Sign(#[from] consent::identity::SignError),
+}
+
+/// The ledger with its place on disk.
+#[derive(Debug)]
+pub struct LedgerBook {
+    ledger: Mutex<Ledger>,
+    store: Store,
+}
+
+impl LedgerBook {
+    /// Reads the ledger from disk.
+    pub fn open(store: Store) -> Result<Self, TakeError> {
+        let mut ledger = Ledger::new();
+        for (received_ms, bytes) in store.records()? {
+            ledger.insert(Signed::<Record>::open(&bytes)?, received_ms)?;
+        }
+        Ok(Self { ledger: Mutex::new(ledger), store })
+    }
+
+    /// Takes a record from outside. Says whether it was news.
+    pub fn take(&self, bytes: &[u8]) -> Result<bool, TakeError> {
+        let record = Signed::<Record>::open(bytes)?;
+        self.insert(&mut self.lock(), record)
+    }
+
+    /// The ledger's frontier.
+    pub fn frontier(&self) -> Frontier {
+        self.lock().frontier()
+    }
+
+    /// How many records are held.
+    pub fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Records that somebody with this frontier lacks, as envelopes, after the first `skip`, at most
+    /// `count`.
+    pub fn records_since(&self, frontier: &Frontier, skip: u64, count: usize) -> Vec<Vec<u8>> {
+        let ledger = self.lock();
+        let records = ledger.records_since(frontier).skip(skip as usize).take(count);
+        records.map(|record| record.bytes().to_vec()).collect()
+    }
+
+    /// Asks the gate, at this moment; nothing comes into the ledger meanwhile. Returns the frontier
+    /// that was decided on with whatever `ask` returns.
+    pub fn with_gate<T>(&self, policy: &Policy, ask: impl FnOnce(&Gate<'_>) -> T) -> (Frontier, T) {
+        let ledger = self.lock();
+        let gate = Gate::new(&ledger, policy, now_ms());
+        (ledger.frontier(), ask(&gate))
+    }
+
+    /// Registers that `works` may not be used for `uses`. Returns the new records' envelopes.
+    pub fn opt_out(
+        &self,
+        identity: &Identity,
+        works: impl IntoIterator<Item = ContentId>,
+        uses: &[Use],
+    ) -> Result<Vec<(RecordId, Vec<u8>)>, TakeError> {
+        self.state(identity, Statement::deny(uses).over(works))
+    }
+
+    /// Registers that `works` may be used for `uses` until `not_after_ms`; what this identity had
+    /// denied of them is lifted first. Returns the new records' envelopes.
+    pub fn opt_in(
+        &self,
+        identity: &Identity,
+        works: &BTreeSet<ContentId>,
+        uses: &[Use],
+        not_after_ms: u64,
+    ) -> Result<Vec<(RecordId, Vec<u8>)>, TakeError> {
+        let reopening = self.lock().reopening(identity.author(), works, uses);
+        let mut made = self.state(identity, reopening.restated)?;
+        if !reopening.lifted.is_empty() {
+            let mut ledger = self.lock();
+            let head = self.head(&mut ledger, identity, &mut made)?;
+            let lifts = identity.lifts(&head, reopening.lifted)?;
+            self.insert_own(&mut ledger, lifts, &mut made)?;
+        }
+        let allow = Statement::allow(uses, not_after_ms).over(works.iter().copied());
+        made.extend(self.state(identity, allow)?);
+        Ok(made)
+    }
+
+    fn state(
+        &self,
+        identity: &Identity,
+        statements: Vec<Statement>,
+    ) -> Result<Vec<(RecordId, Vec<u8>)>, TakeError> {
+        let mut made = Vec::new();
+        if statements.is_empty() {
+            return Ok(made);
+        }
+        let mut ledger = self.lock();
+        let head = self.head(&mut ledger, identity, &mut made)?;
+        let records = identity.statements(&head, &statements)?;
+        self.insert_own(&mut ledger, records, &mut made)?;
+        Ok(made)
+    }
+
+    /// Where the identity's feed goes on; its first record is made if there is none.
+    fn head(
+        &self,
+        ledger: &mut Ledger,
+        identity: &Identity,
+        made: &mut Vec<(RecordId, Vec<u8>)>,
+    ) -> Result<protocol::FeedHead, TakeError> {
+        if let Some(head) = ledger.head(&identity.feed()) {
+            return Ok(head);
+        }
+        let genesis = identity.genesis()?;
+        let head = head_at(&genesis);
+        self.insert_own(ledger, vec![genesis], made)?;
+        Ok(head)
+    }
+
+    fn insert_own(
+        &self,
+        ledger: &mut Ledger,
+        records: Vec<Signed<Record>>,
+        made: &mut Vec<(RecordId, Vec<u8>)>,
+    ) -> Result<(), TakeError> {
+        for record in records {
+            made.push((record_id(&record), record.bytes().to_vec()));
+            self.insert(ledger, record)?;
+        }
+        Ok(())
+    }
+
+    fn insert(&self, ledger: &mut Ledger, record: Signed<Record>) -> Result<bool, TakeError> {
+        let received_ms = now_ms();
+        let Inserted::New(admitted) = ledger.insert(record, received_ms)? else {
+            return Ok(false);
+        };
+        let records: Vec<(u64, Vec<u8>)> = admitted
+            .iter()
+            .filter_map(|id| ledger.record(id))
+            .map(|record| (received_ms, record.bytes().to_vec()))
+            .collect();
+        self.store.keep_records(&records)?;
+        Ok(true)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ledger> {
+        // A panic while the lock was held cannot leave a record half inserted that decides wrongly:
+        // the ledger only ever grows, and what is in it was verified.
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

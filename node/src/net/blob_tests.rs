@@ -1,0 +1,215 @@
+//! The data plane as its user sees it: blobs kept, fetched, exported, between nodes on loopback.
+//!
+//! What it is not: tests of iroh-blobs, whose verification is taken as given.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use iroh::endpoint::{Connection, presets};
+use iroh::protocol::{AcceptError, ProtocolHandler, Router};
+use protocol::{FileHash, SecretKey};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::tests::{Node, options, pair};
+use super::*;
+
+const MIB: usize = 1 << 20;
+
+/// Bytes without repetition, so that no two parts of a blob are alike.
+fn bytes(count: usize) -> Vec<u8> {
+    (0..count.div_ceil(32))
+        .flat_map(|n| *FileHash::of(&n.to_le_bytes()).as_bytes())
+        .take(count)
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_is_fetched_verified_and_counted() {
+    let (a, b) = pair(110).await;
+    let blob = bytes(5 * MIB);
+    let hash = a.net.blobs().add_bytes(blob.clone()).await.expect("added");
+    assert_eq!(hash, FileHash::of(&blob));
+    assert!(!b.net.blobs().has(hash).await);
+    assert!(matches!(b.net.blobs().read(hash, u64::MAX).await, Err(BlobError::NotHere(_))));
+
+    let (progress, mut seen) = mpsc::channel(1024);
+    let fetched = b.net.blobs().fetch(hash, 5 * MIB as u64, &[a.key()], Some(progress)).await;
+    let fetched = fetched.expect("fetched");
+    assert_eq!((fetched.bytes, fetched.from), (5 * MIB as u64, a.key()));
+    let mut last = 0;
+    while let Some(now) = seen.recv().await {
+        assert!(now > last, "progress grows");
+        last = now;
+    }
+    assert_eq!(last, 5 * MIB as u64);
+    assert_eq!(b.net.blobs().read(hash, u64::MAX).await.expect("here"), blob);
+    assert_eq!(b.net.blobs().traffic(), (0, 5 * MIB as u64));
+
+    // What is here costs nothing, and is bounded when read.
+    let again = b.net.blobs().fetch(hash, 1, &[a.key()], None).await.expect("here");
+    assert_eq!((again.bytes, again.from), (0, b.key()));
+    let long = b.net.blobs().read(hash, 1).await;
+    assert!(matches!(long, Err(BlobError::TooLong { bytes_max: 1, .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_and_empty_blobs_are_blobs_too() {
+    let (a, b) = pair(112).await;
+    for size in [0, 1, 1_024, 16_385] {
+        let blob = bytes(size);
+        let hash = a.net.blobs().add_bytes(blob.clone()).await.expect("added");
+        b.net.blobs().fetch(hash, size as u64, &[a.key()], None).await.expect("fetched");
+        assert_eq!(b.net.blobs().read(hash, size as u64).await.expect("here"), blob);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_provider_is_asked() {
+    let (a, mut b) = pair(114).await;
+    let mut c = Node::start(options(116, vec![b.address().await])).await;
+    b.until_connected(c.key()).await;
+    c.until_connected(b.key()).await;
+    let hash = c.net.blobs().add_bytes(bytes(MIB)).await.expect("added");
+    let nobody = SecretKey::from_seed(&[97; 32]).public();
+
+    let alone = b.net.blobs().fetch(hash, MIB as u64, &[a.key()], None).await;
+    let Err(FetchError::AllFailed { failures, .. }) = alone else { panic!("{alone:?}") };
+    assert_eq!(failures, [(a.key(), ProviderError::NotThere)]);
+    assert!(!b.net.blobs().is_banned(&a.key()), "having nothing is no lie");
+
+    let providers = [nobody, a.key(), c.key(), b.key()];
+    let fetched = b.net.blobs().fetch(hash, MIB as u64, &providers, None).await.expect("fetched");
+    assert_eq!(fetched.from, c.key());
+    let none = b.net.blobs().fetch(FileHash::of(b"?"), 1, &[b.key()], None).await;
+    assert!(matches!(none, Err(FetchError::NoProvider(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_large_is_refused_before_it_is_downloaded() {
+    let (a, b) = pair(118).await;
+    let hash = a.net.blobs().add_bytes(bytes(MIB)).await.expect("added");
+    let refused = b.net.blobs().fetch(hash, MIB as u64 - 1, &[a.key()], None).await;
+    let Err(FetchError::TooLarge { bytes, .. }) = refused else { panic!("{refused:?}") };
+    assert_eq!(bytes, MIB as u64);
+    assert_eq!(b.net.blobs().traffic(), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_fetch_is_resumed() {
+    let (a, b) = pair(120).await;
+    let hash = a.net.blobs().add_bytes(bytes(16 * MIB)).await.expect("added");
+    let (progress, mut seen) = mpsc::channel(1024);
+    let providers = [a.key()];
+    let blobs = b.net.blobs();
+    {
+        let fetching = blobs.fetch(hash, 16 * MIB as u64, &providers, Some(progress));
+        let mut fetching = std::pin::pin!(fetching);
+        loop {
+            tokio::select! {
+                biased;
+                now = seen.recv() => if now.expect("progress") > 4 * MIB as u64 { break },
+                done = &mut fetching => panic!("too fast to be interrupted: {done:?}"),
+            }
+        }
+    }
+    assert!(!blobs.has(hash).await);
+    let fetched = blobs.fetch(hash, 16 * MIB as u64, &providers, None).await.expect("fetched");
+    assert!(fetched.bytes < 14 * MIB as u64, "{} bytes were fetched again", fetched.bytes);
+    assert_eq!(blobs.read(hash, u64::MAX).await.expect("here"), bytes(16 * MIB));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blobs_survive_a_restart() {
+    let (a, b) = pair(122).await;
+    let hash = a.net.blobs().add_bytes(bytes(MIB)).await.expect("added");
+    b.net.blobs().fetch(hash, MIB as u64, &[a.key()], None).await.expect("fetched");
+    let Node { net, directory, .. } = b;
+    net.shutdown().await;
+    drop(net);
+    let again = Net::start(options(123, vec![]), directory.path(), CancellationToken::new()).await;
+    let (net, _events) = again.expect("starts again");
+    assert_eq!(net.blobs().read(hash, u64::MAX).await.expect("here"), bytes(MIB));
+    net.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_come_in_and_go_out_whole() {
+    let a = Node::start(options(124, vec![])).await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let (source, target) = (directory.path().join("in"), directory.path().join("out"));
+    std::fs::write(&source, bytes(MIB)).expect("written");
+    let (hash, size) = a.net.blobs().add_path(&source).await.expect("added");
+    assert_eq!((hash, size), (FileHash::of(&bytes(MIB)), MIB as u64));
+    std::fs::write(&target, b"something older").expect("written");
+    assert_eq!(a.net.blobs().export(hash, &target).await.expect("exported"), MIB as u64);
+    assert_eq!(std::fs::read(&target).expect("there"), bytes(MIB));
+
+    let missing = a.net.blobs().add_path(&directory.path().join("missing")).await;
+    let text = missing.expect_err("missing").to_string();
+    assert!(text.contains("missing") && text.contains("No such file"), "{text}");
+    assert!(a.net.blobs().export(FileHash::of(b"?"), &target).await.is_err());
+    let left: Vec<_> = std::fs::read_dir(&directory).expect("listed").collect();
+    assert_eq!(left.len(), 2, "nothing partial is left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_on_disk_is_noticed() {
+    let a = Node::start(options(126, vec![])).await;
+    let hash = a.net.blobs().add_bytes(bytes(MIB)).await.expect("added");
+    let file = a.directory.path().join("data").join(format!("{hash}.data"));
+    let mut damaged = bytes(MIB);
+    damaged[MIB / 2] ^= 1;
+    std::fs::write(&file, damaged).expect("written");
+    assert!(matches!(a.net.blobs().read(hash, u64::MAX).await, Err(BlobError::Damaged(_))));
+    let target = a.directory.path().join("out");
+    assert!(matches!(a.net.blobs().export(hash, &target).await, Err(BlobError::Damaged(_))));
+    assert!(!target.exists());
+}
+
+/// Serves the right number of wrong bytes for every hash.
+#[derive(Debug)]
+struct Liar;
+
+impl ProtocolHandler for Liar {
+    async fn accept(&self, connection: Connection) -> Result<(), AcceptError> {
+        while let Ok((mut send, mut receive)) = connection.accept_bi().await {
+            let _request = receive.read_to_end(MIB).await;
+            let _ = send.write_all(&1_000u64.to_le_bytes()).await;
+            let _ = send.write_all(&[0xaa; 1_000]).await;
+            let _ = send.finish();
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_serves_wrong_bytes_is_not_asked_again() {
+    let (a, b) = pair(128).await;
+    let hash = a.net.blobs().add_bytes(bytes(1_000)).await.expect("added");
+    let secret = SecretKey::from_seed(&[130; 32]);
+    let endpoint = iroh::Endpoint::builder(presets::Minimal)
+        .secret_key(iroh::SecretKey::from_bytes(&secret.seed()))
+        .clear_ip_transports()
+        .bind_addr("127.0.0.1:0".parse::<SocketAddr>().expect("an address"))
+        .expect("an address")
+        .bind()
+        .await
+        .expect("bound");
+    let liar = secret.public();
+    b.net.blobs().learn(&liar, endpoint.bound_sockets().into_iter().collect::<BTreeSet<_>>());
+    let router = Router::builder(endpoint).accept(iroh_blobs::ALPN, Liar).spawn();
+
+    let failed = b.net.blobs().fetch(hash, MIB as u64, &[liar], None).await;
+    let Err(FetchError::AllFailed { failures, .. }) = failed else { panic!("{failed:?}") };
+    assert!(matches!(failures[0].1, ProviderError::WrongBytes(_)), "{failures:?}");
+    assert!(b.net.blobs().is_banned(&liar));
+
+    let failed = b.net.blobs().fetch(hash, MIB as u64, &[liar], None).await;
+    let Err(FetchError::AllFailed { failures, .. }) = failed else { panic!("{failed:?}") };
+    assert_eq!(failures, [(liar, ProviderError::Banned)]);
+    let fetched = b.net.blobs().fetch(hash, MIB as u64, &[liar, a.key()], None).await;
+    assert_eq!(fetched.expect("fetched").from, a.key());
+    assert_eq!(b.net.status().await.peers_dropped, 1, "told to the control plane");
+    router.shutdown().await.expect("stops");
+}

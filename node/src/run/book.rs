@@ -1,0 +1,236 @@
+//! All runs that this node knows, and the drivers of those it takes part in.
+//!
+//! Invariants: a run's announcement is on disk before it is reported as known; a run has at most one
+//! driver; what this node joined is taken up again after a restart.
+//! What it is not: a run's state (see `driver`).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use protocol::round::{Wire, WireError};
+use protocol::run::{RunSpec, run_id};
+use protocol::{RunId, SecretKey, Signed};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use trainer::Table;
+
+use super::desk::{Desk, DeskError, Means};
+use super::driver::Driver;
+use super::jobs::Part;
+use super::publish::Publisher;
+use crate::repo::HeadBook;
+use crate::store::StoreError;
+
+/// Runs whose announcement is kept.
+const RUNS_MAX: usize = 10_000;
+
+/// Why a run could not be found or joined.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// No run fits.
+    #[error("no run known here is {0:?}: `accord run status` lists the runs")]
+    Unknown(String),
+    /// The data cannot be trained on.
+    #[error(transparent)]
+    Table(#[from] trainer::TableError),
+    /// The trainer is not invited.
+    #[error("this node is not invited to the run: its creator must name the node's key")]
+    NotInvited,
+    /// The run is over.
+    #[error("the run is finished: its model is in its creator's repo")]
+    Finished,
+    /// Something that the run needs is missing.
+    #[error(transparent)]
+    Desk(#[from] DeskError),
+    /// Metadata could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The node is stopping.
+    #[error("the node is stopping")]
+    Stopped,
+}
+
+/// The runs.
+#[derive(Debug)]
+pub struct RunBook {
+    means: Means,
+    key: SecretKey,
+    owner: SecretKey,
+    publisher: Publisher,
+    specs: Mutex<BTreeMap<RunId, Signed<RunSpec>>>,
+    drivers: Mutex<BTreeMap<RunId, Driver>>,
+    tasks: TaskTracker,
+    cancel: CancellationToken,
+}
+
+impl RunBook {
+    /// Reads the runs from disk and takes up those that this node takes part in.
+    pub async fn open(
+        means: Means,
+        key: SecretKey,
+        owner: SecretKey,
+        heads: Arc<HeadBook>,
+        tasks: TaskTracker,
+        cancel: CancellationToken,
+    ) -> Result<Self, RunError> {
+        let mut specs = BTreeMap::new();
+        for bytes in means.store.runs()? {
+            let spec = Signed::<RunSpec>::open(&bytes).map_err(|_| StoreError::Damaged("runs"))?;
+            specs.insert(run_id(&spec), spec);
+        }
+        let book = Self {
+            means,
+            key,
+            owner,
+            publisher: Publisher { heads },
+            specs: Mutex::new(specs),
+            drivers: Mutex::default(),
+            tasks,
+            cancel,
+        };
+        for (run, spec) in book.specs().clone() {
+            let is_steward = spec.value().stewards.contains(&book.key.public());
+            if is_steward || book.means.store.part(run)?.is_some() {
+                book.take_up(run).await?;
+            }
+        }
+        Ok(book)
+    }
+
+    /// Takes a run's announcement. Says whether it was news.
+    pub async fn take(&self, wire: &Wire) -> Result<bool, TakeRunError> {
+        let spec = wire.open_spec()?;
+        self.insert(spec).await.map_err(TakeRunError::Run)
+    }
+
+    /// Takes a run's announcement, verified.
+    pub async fn insert(&self, spec: Signed<RunSpec>) -> Result<bool, RunError> {
+        let run = run_id(&spec);
+        {
+            let specs = self.specs();
+            if specs.contains_key(&run) || specs.len() >= RUNS_MAX {
+                return Ok(false);
+            }
+        }
+        self.means.store.keep_run(run, spec.bytes())?;
+        let is_steward = spec.value().stewards.contains(&self.key.public());
+        self.specs().insert(run, spec);
+        if is_steward {
+            self.take_up(run).await?;
+        }
+        Ok(true)
+    }
+
+    /// All runs, by id.
+    pub fn all(&self) -> Vec<(RunId, Signed<RunSpec>)> {
+        self.specs().iter().map(|(run, spec)| (*run, spec.clone())).collect()
+    }
+
+    /// How many runs are known.
+    pub fn count(&self) -> usize {
+        self.specs().len()
+    }
+
+    /// A run's specification.
+    pub fn spec(&self, run: RunId) -> Option<Signed<RunSpec>> {
+        self.specs().get(&run).cloned()
+    }
+
+    /// The driver of a run, if this node follows it.
+    pub fn driver(&self, run: RunId) -> Option<Driver> {
+        self.drivers().get(&run).cloned()
+    }
+
+    /// The driver of a run, started if there is none.
+    pub async fn follow(&self, run: RunId) -> Result<Driver, RunError> {
+        match self.driver(run) {
+            Some(driver) => Ok(driver),
+            None => self.take_up(run).await,
+        }
+    }
+
+    /// Trains in a run on the table at `data` from now on, also after a restart.
+    pub async fn join(&self, run: RunId, data: &Path) -> Result<Driver, RunError> {
+        let driver = self.follow(run).await?;
+        let snapshot = driver.snapshot().await.ok_or(RunError::Stopped)?;
+        if snapshot.finished {
+            return Err(RunError::Finished);
+        }
+        let desk = driver.desk();
+        if let protocol::run::Admission::Invited(trainers) = &desk.spec.value().admission
+            && !trainers.contains(&self.key.public())
+        {
+            return Err(RunError::NotInvited);
+        }
+        let part = open_part(desk, data).await?;
+        self.means.store.keep_part(run, Some(&data.display().to_string()))?;
+        driver.participate(Some(part)).await;
+        Ok(driver)
+    }
+
+    /// Trains in a run no longer.
+    pub async fn leave(&self, run: RunId) -> Result<Driver, RunError> {
+        let driver = self.follow(run).await?;
+        self.means.store.keep_part(run, None)?;
+        driver.participate(None).await;
+        Ok(driver)
+    }
+
+    async fn take_up(&self, run: RunId) -> Result<Driver, RunError> {
+        let spec = self.spec(run).ok_or_else(|| RunError::Unknown(run.to_string()))?;
+        let desk = Arc::new(Desk::new(self.means.clone(), spec)?);
+        let mut part = None;
+        if let Some(data) = self.means.store.part(run)? {
+            match open_part(&desk, Path::new(&data)).await {
+                Ok(opened) => part = Some(opened),
+                Err(error) => {
+                    tracing::error!(run = %run.short(), %error, "cannot train: join again");
+                }
+            }
+        }
+        let mut drivers = self.drivers();
+        if let Some(driver) = drivers.get(&run) {
+            return Ok(driver.clone());
+        }
+        let driver = Driver::start(
+            desk,
+            self.key.clone(),
+            part,
+            self.owner.clone(),
+            self.publisher.clone(),
+            &self.tasks,
+            self.cancel.child_token(),
+        )?;
+        drivers.insert(run, driver.clone());
+        Ok(driver)
+    }
+
+    fn specs(&self) -> MutexGuard<'_, BTreeMap<RunId, Signed<RunSpec>>> {
+        // Maps that only gain whole entries stay usable after a panic elsewhere.
+        self.specs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn drivers(&self) -> MutexGuard<'_, BTreeMap<RunId, Driver>> {
+        self.drivers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why an announcement was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeRunError {
+    /// It does not open: no honest node sends it.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// It could not be kept or taken up.
+    #[error(transparent)]
+    Run(RunError),
+}
+
+async fn open_part(desk: &Desk, data: &Path) -> Result<Arc<Part>, RunError> {
+    let config = desk.config().await?;
+    let data = data.to_owned();
+    let table =
+        tokio::task::block_in_place(|| Table::open(&data, &config.table_options()))?;
+    Ok(Arc::new(Part::new(table)))
+}

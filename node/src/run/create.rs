@@ -1,0 +1,240 @@
+//! Creating a run: from a person's run file to a signed `RunSpec` that others can join.
+//!
+//! Invariants: everything that the spec names by hash is stored and served before it is signed; the
+//! model is checked against its config first. What it is not: joining it.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use consent::permit::TrainOther;
+use protocol::limits::MODEL_CONFIG_BYTES_MAX;
+use protocol::manifest::Manifest;
+use protocol::run::{Admission, ConsentSpec, ModelSpec, RoundSpec, RunSpec};
+use protocol::weights::Weights;
+use protocol::{FileHash, Message, PublicKey, SecretKey, Signed};
+use trainer::{Model, ModelConfig, Table, TableOptions};
+
+use super::desk::Means;
+use super::spec_file::{ModelSection, SpecError, SpecFile};
+use crate::announce::announce_head;
+use crate::clock::now_ms;
+use crate::net::BlobError;
+use crate::api::ProgressSender;
+use crate::repo::{self, GetError, HeadBook, HeadError, ShareError};
+
+/// Why a run was not created.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// The run file is wrong.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The finished specification breaks a rule.
+    #[error("the run file is wrong: {0}")]
+    Rule(String),
+    /// A key in it is none.
+    #[error("the run file is wrong: {field}: {reason}")]
+    Key {
+        /// Which field.
+        field: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The model is not known.
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    /// The model cannot be fetched.
+    #[error(transparent)]
+    Get(#[from] GetError),
+    /// The model cannot be used.
+    #[error("{0}")]
+    Model(String),
+    /// A table cannot be used.
+    #[error(transparent)]
+    Table(#[from] trainer::TableError),
+    /// The new model cannot be shared.
+    #[error(transparent)]
+    Share(#[from] ShareError),
+    /// Something could not be stored.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    /// A file could not be written.
+    #[error("cannot write the new model: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// The starting model, in the forms that a run needs.
+struct Start {
+    weights: Weights,
+    config: ModelConfig,
+    config_json: Vec<u8>,
+    repo: String,
+}
+
+/// Makes and signs the run of a run file's text; relative paths in it start from `dir`.
+pub async fn create(
+    text: &str,
+    dir: &Path,
+    owner: &SecretKey,
+    means: &Means,
+    heads: &HeadBook,
+    progress: &ProgressSender,
+) -> Result<Signed<RunSpec>, CreateError> {
+    let file = SpecFile::parse(text)?;
+    let (rule, outer, local) = (file.rule()?, file.outer()?, file.local()?);
+    let (policy, train_ms) = (file.policy()?, file.train_ms()?);
+    let start = match &file.model.repo {
+        Some(repo) => from_repo(repo, owner, means, heads, progress).await?,
+        None => new_model(&file, dir, owner, means, heads, progress).await?,
+    };
+    let held_out = keep_held_out(&file.model, dir, &start.config, means).await?;
+    let bytes = start.weights.to_bytes();
+    let weights_bytes = bytes.len() as u64;
+    let weights = means.net.blobs().add_bytes(bytes).await?;
+    let config = means.net.blobs().add_bytes(start.config_json).await?;
+    let frontier = means.net.blobs().add_bytes(means.ledger.frontier().to_bytes()).await?;
+    let spec = RunSpec {
+        name: file.name.clone(),
+        model: ModelSpec {
+            weights,
+            weights_bytes,
+            parameters: start.weights.parameters() as u64,
+            config,
+            repo: start.repo,
+            held_out,
+        },
+        stewards: keys("stewards", &file.stewards, Some(means.net.key()))?,
+        admission: match file.invited.as_slice() {
+            [] => Admission::Open,
+            invited => Admission::Invited(keys("invited", invited, None)?),
+        },
+        rounds: RoundSpec {
+            count: file.rounds.count,
+            updates_min: file.rounds.updates_min,
+            train_ms,
+            agree_ms: file.rounds.agree_ms,
+        },
+        rule,
+        outer,
+        local,
+        consent: ConsentSpec { policy: policy.to_bytes(), frontier },
+        created_ms: now_ms(),
+    };
+    spec.check(&owner.public()).map_err(CreateError::Rule)?;
+    Ok(Signed::sign(spec, owner))
+}
+
+async fn from_repo(
+    text: &str,
+    owner: &SecretKey,
+    means: &Means,
+    heads: &HeadBook,
+    progress: &ProgressSender,
+) -> Result<Start, CreateError> {
+    let resolved = heads.resolve(text, owner.public())?;
+    let got = repo::fetch(&means.net, &resolved.head, progress).await?;
+    let dir = tempfile::tempdir()?;
+    repo::write_out(means.net.blobs(), &got.manifest, dir.path()).await?;
+    let (config, config_json, weights) = read_model(&got.manifest, dir.path(), text)?;
+    Ok(Start { weights, config, config_json, repo: resolved.head.value().name.clone() })
+}
+
+fn read_model(
+    manifest: &Manifest,
+    dir: &Path,
+    text: &str,
+) -> Result<(ModelConfig, Vec<u8>, Weights), CreateError> {
+    for needed in ["config.json", "model.safetensors"] {
+        if manifest.file(needed).is_none() {
+            return Err(CreateError::Model(format!("{text} has no {needed}: a run needs both")));
+        }
+    }
+    let config_path = dir.join("config.json");
+    let length = std::fs::metadata(&config_path)?.len();
+    if length > MODEL_CONFIG_BYTES_MAX as u64 {
+        return Err(CreateError::Model(format!("{text}: config.json has {length} bytes")));
+    }
+    let config_json = std::fs::read(&config_path)?;
+    let model = |error: &dyn std::fmt::Display| CreateError::Model(format!("{text}: {error}"));
+    let config = ModelConfig::from_json(&config_json).map_err(|e| model(&e))?;
+    let weights =
+        trainer::read_weights(&dir.join("model.safetensors")).map_err(|e| model(&e))?;
+    Model::check(&config, &weights).map_err(|e| model(&e))?;
+    Ok((config, config_json, weights))
+}
+
+/// Makes a new model for a table's columns and classes and shares it as a repo.
+async fn new_model(
+    file: &SpecFile,
+    dir: &Path,
+    owner: &SecretKey,
+    means: &Means,
+    heads: &HeadBook,
+    progress: &ProgressSender,
+) -> Result<Start, CreateError> {
+    let section = &file.model;
+    let (Some(data), Some(label)) = (&section.data, &section.label) else {
+        let reason = "[model] needs `repo`, or `data` and `label` to make a new model for a table";
+        return Err(CreateError::Rule(reason.into()));
+    };
+    let policy = file.policy()?;
+    let path = dir.join(data);
+    let config = tokio::task::block_in_place(|| {
+        let table = Table::open(&path, &TableOptions::new(label.clone()))?;
+        let (_, admission) = means.ledger.with_gate(&policy, |gate| {
+            table.admit::<TrainOther>(|work| gate.decide(work))
+        });
+        ModelConfig::mlp(admission.admitted, &section.hidden)
+            .map_err(|e| CreateError::Model(format!("{}: {e}", path.display())))
+    })?;
+    let weights = Model::init(&config, section.seed)
+        .map_err(|e| CreateError::Model(format!("the new model: {e}")))?;
+    let config_json = config.to_json().into_bytes();
+    let files = tempfile::tempdir()?;
+    write(files.path().join("model.safetensors"), &weights.to_bytes())?;
+    write(files.path().join("config.json"), &config_json)?;
+    let blobs = means.net.blobs();
+    let shared =
+        repo::share(files.path(), &file.name, owner, blobs, heads, progress).await?;
+    announce_head(&means.net, &shared.head).await;
+    Ok(Start { weights, config, config_json, repo: file.name.clone() })
+}
+
+/// Stores the held-out table after reading it as the trainers will.
+async fn keep_held_out(
+    section: &ModelSection,
+    dir: &Path,
+    config: &ModelConfig,
+    means: &Means,
+) -> Result<Option<FileHash>, CreateError> {
+    let Some(held_out) = &section.held_out else { return Ok(None) };
+    let path = dir.join(held_out);
+    tokio::task::block_in_place(|| Table::open(&path, &config.table_options()))?;
+    let (hash, _) = means.net.blobs().add_path(&path).await?;
+    Ok(Some(hash))
+}
+
+fn keys(
+    field: &'static str,
+    texts: &[String],
+    default: Option<PublicKey>,
+) -> Result<Vec<PublicKey>, CreateError> {
+    let mut keys = Vec::with_capacity(texts.len().max(1));
+    for text in texts {
+        match (text.as_str(), default) {
+            ("self", Some(own)) => keys.push(own),
+            _ => keys.push(text.parse().map_err(|e: protocol::key::KeyError| {
+                CreateError::Key { field, reason: e.to_string() }
+            })?),
+        }
+    }
+    if texts.is_empty() {
+        keys.extend(default);
+    }
+    keys.sort();
+    keys.dedup();
+    Ok(keys)
+}
+
+fn write(path: PathBuf, bytes: &[u8]) -> std::io::Result<()> {
+    std::fs::File::create(path)?.write_all(bytes)
+}

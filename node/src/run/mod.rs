@@ -1,0 +1,29 @@
+//! Runs on this node: the machine of `protocol::round` with a network, a disk and a trainer.
+//!
+//! ```text
+//! gossip, requests --> inputs --> driver (owns Round) --> effects --> journal, gossip, jobs
+//!                        ^                                                          |
+//!                        +------------------ answers -------------------------------+
+//! ```
+//!
+//! Invariants: one driver task owns a run's state; jobs run beside it and answer by id; what a
+//! message or answer needs on disk is there before it leaves.
+//! What it is not: the rules of a round (see `protocol::round`).
+
+mod audit;
+mod book;
+mod create;
+mod desk;
+mod driver;
+mod evaluation;
+mod jobs;
+mod publish;
+mod spec_file;
+mod view;
+
+pub use audit::audit;
+pub use book::{RunBook, RunError, TakeRunError};
+pub use create::{CreateError, create};
+pub use desk::{Means, pull_records};
+pub use driver::Driver;
+pub use evaluation::evaluate_table;

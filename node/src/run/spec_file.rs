@@ -1,0 +1,292 @@
+//! The run file that a person writes, in TOML.
+//!
+//! Invariants: unknown fields and values out of range are refused by name with what is allowed;
+//! decimal numbers become the integers of `RunSpec` here and nowhere else.
+//! What it is not: signed, or complete; `create` adds what only the node knows.
+
+use protocol::aggregate::{Outer, Rule};
+use protocol::run::LocalSpec;
+use serde::Deserialize;
+
+/// Why a run file cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    /// Not TOML of this shape.
+    #[error("the run file is wrong{place}: {reason}")]
+    Toml {
+        /// Where, such as ` at line 3`.
+        place: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A value out of range.
+    #[error("the run file is wrong: {0}")]
+    Range(String),
+}
+
+/// A run file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpecFile {
+    /// The run's name.
+    pub name: String,
+    /// The model to start from.
+    pub model: ModelSection,
+    /// How rounds go.
+    #[serde(default)]
+    pub rounds: RoundsSection,
+    /// How each trainer trains.
+    #[serde(default)]
+    pub local: LocalSection,
+    /// How updates become a model.
+    #[serde(default)]
+    pub aggregate: AggregateSection,
+    /// What a sample's makers must have agreed to.
+    #[serde(default)]
+    pub consent: ConsentSection,
+    /// Keys of the nodes whose votes count; this node alone if left out.
+    #[serde(default)]
+    pub stewards: Vec<String>,
+    /// Keys of the nodes that may train; anyone if left out.
+    #[serde(default)]
+    pub invited: Vec<String>,
+}
+
+/// `[model]`: a repo of this node, or a new model for a table.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSection {
+    /// `OWNER/NAME[@REV]` with `model.safetensors` and `config.json`.
+    pub repo: Option<String>,
+    /// A table like the trainers', to make a new model for: its columns and classes.
+    pub data: Option<String>,
+    /// That table's label column.
+    pub label: Option<String>,
+    /// Hidden layers of a new model.
+    #[serde(default = "default_hidden")]
+    pub hidden: Vec<usize>,
+    /// The seed of a new model's weights.
+    #[serde(default)]
+    pub seed: u64,
+    /// A held-out table, shared with everyone in the run for evaluation.
+    pub held_out: Option<String>,
+}
+
+fn default_hidden() -> Vec<usize> {
+    vec![64]
+}
+
+/// `[rounds]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RoundsSection {
+    /// How many rounds.
+    pub count: u64,
+    /// How many accepted updates a round needs.
+    pub updates_min: u32,
+    /// How long a round waits for trainers who joined, in seconds.
+    pub train_seconds: f64,
+    /// The first timeout of each step of agreement, in milliseconds.
+    pub agree_ms: u64,
+}
+
+impl Default for RoundsSection {
+    fn default() -> Self {
+        Self { count: 10, updates_min: 1, train_seconds: 60.0, agree_ms: 500 }
+    }
+}
+
+/// `[local]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LocalSection {
+    /// Passes over the samples a round.
+    pub epochs: u32,
+    /// Samples of a step.
+    pub batch_size: u32,
+    /// The learning rate.
+    pub learning_rate: f64,
+    /// The momentum.
+    pub momentum: f64,
+    /// The most samples that count for an update's weight.
+    pub weight_max: u64,
+}
+
+impl Default for LocalSection {
+    fn default() -> Self {
+        Self { epochs: 2, batch_size: 32, learning_rate: 0.05, momentum: 0.9, weight_max: 10_000 }
+    }
+}
+
+/// `[aggregate]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AggregateSection {
+    /// The rule.
+    pub rule: RuleName,
+    /// The bound on an update's norm, for `clipped-mean`.
+    pub norm_max: f64,
+    /// The outer optimizer.
+    pub outer: OuterName,
+    /// The outer learning rate, for `nesterov`.
+    pub outer_rate: f64,
+    /// The outer momentum, for `nesterov`.
+    pub outer_momentum: f64,
+}
+
+impl Default for AggregateSection {
+    fn default() -> Self {
+        Self {
+            rule: RuleName::ClippedMean,
+            norm_max: 100.0,
+            outer: OuterName::Average,
+            outer_rate: 0.7,
+            outer_momentum: 0.9,
+        }
+    }
+}
+
+/// An aggregation rule's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RuleName {
+    /// The weighted mean of updates no longer than a bound.
+    ClippedMean,
+}
+
+/// An outer optimizer's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OuterName {
+    /// Adds the mean.
+    Average,
+    /// Nesterov momentum on the mean.
+    Nesterov,
+}
+
+/// `[consent]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConsentSection {
+    /// What silence means.
+    pub default: consent::Silence,
+    /// How long an allow waits before it counts, in hours.
+    pub cooling_hours: f64,
+    /// How long an allow counts at most, in days.
+    pub allow_days_max: f64,
+}
+
+impl Default for ConsentSection {
+    fn default() -> Self {
+        Self { default: consent::Silence::OptIn, cooling_hours: 72.0, allow_days_max: 730.0 }
+    }
+}
+
+impl SpecFile {
+    /// Reads a run file's text.
+    pub fn parse(text: &str) -> Result<Self, SpecError> {
+        toml::from_str(text).map_err(|error| {
+            let line = error.span().map(|span| text[..span.start.min(text.len())].lines().count());
+            let place = line.map_or_else(String::new, |line| format!(" at line {}", line.max(1)));
+            let reason = error.message().lines().collect::<Vec<_>>().join(" ");
+            SpecError::Toml { place, reason }
+        })
+    }
+
+    /// The aggregation rule.
+    pub fn rule(&self) -> Result<Rule, SpecError> {
+        let RuleName::ClippedMean = self.aggregate.rule;
+        let norm_max_milli =
+            scaled("aggregate.norm_max", self.aggregate.norm_max, 1e3, 0.001, 1e6)?;
+        Ok(Rule::ClippedMean { norm_max_milli })
+    }
+
+    /// The outer optimizer.
+    pub fn outer(&self) -> Result<Outer, SpecError> {
+        let section = &self.aggregate;
+        match section.outer {
+            OuterName::Average => Ok(Outer::Average),
+            OuterName::Nesterov => {
+                let rate = scaled("aggregate.outer_rate", section.outer_rate, 1e3, 0.001, 10.0)?;
+                let name = "aggregate.outer_momentum";
+                let momentum = scaled(name, section.outer_momentum, 1e3, 0.0, 0.999)?;
+                Ok(Outer::Nesterov { rate_milli: rate as u32, momentum_milli: momentum as u32 })
+            }
+        }
+    }
+
+    /// A trainer's own training.
+    pub fn local(&self) -> Result<LocalSpec, SpecError> {
+        let section = &self.local;
+        let rate = scaled("local.learning_rate", section.learning_rate, 1e6, 1e-6, 100.0)?;
+        let momentum = scaled("local.momentum", section.momentum, 1e6, 0.0, 0.999_999)?;
+        Ok(LocalSpec {
+            epochs: section.epochs,
+            batch_size: section.batch_size,
+            learning_rate_micro: rate as u32,
+            momentum_micro: momentum as u32,
+            weight_max: section.weight_max,
+        })
+    }
+
+    /// How long a round waits, in milliseconds.
+    pub fn train_ms(&self) -> Result<u64, SpecError> {
+        scaled("rounds.train_seconds", self.rounds.train_seconds, 1e3, 0.01, 2_592_000.0)
+    }
+
+    /// The consent policy.
+    pub fn policy(&self) -> Result<consent::Policy, SpecError> {
+        let section = &self.consent;
+        let hour_ms = 3_600_000.0;
+        let cooling = scaled("consent.cooling_hours", section.cooling_hours, hour_ms, 0.0, 8_760.0)?;
+        let name = "consent.allow_days_max";
+        let most = scaled(name, section.allow_days_max, 24.0 * hour_ms, 0.0, 3_650.0)?;
+        Ok(consent::Policy { default: section.default, cooling_ms: cooling, allow_ms_max: most })
+    }
+}
+
+fn scaled(field: &str, value: f64, by: f64, min: f64, max: f64) -> Result<u64, SpecError> {
+    if (min..=max).contains(&value) {
+        Ok((value * by).round() as u64)
+    } else {
+        Err(SpecError::Range(format!("{field} is {value}: {min} to {max} are allowed")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_file_is_enough() {
+        let spec = SpecFile::parse("name = 'x'\n[model]\nrepo = 'me/x'\n").expect("enough");
+        assert_eq!(spec.rounds.count, 10);
+        assert_eq!(spec.local().expect("in range").learning_rate_micro, 50_000);
+        assert_eq!(spec.policy().expect("in range"), consent::Policy::default());
+    }
+
+    #[test]
+    fn mistakes_are_named_with_what_is_allowed() {
+        let said = |text: &str| {
+            let parsed = SpecFile::parse(text).and_then(|spec| {
+                spec.rule()?;
+                spec.outer()?;
+                spec.local()?;
+                spec.policy()?;
+                spec.train_ms()
+            });
+            parsed.expect_err("a mistake").to_string()
+        };
+        let unknown = said("name = 'x'\n[model]\nrepo = 'me/x'\n[rounds]\ncuont = 3\n");
+        assert!(unknown.contains("at line 5") && unknown.contains("unknown field `cuont`"));
+        assert!(unknown.contains("`count`"), "{unknown}");
+        let range = said("name = 'x'\n[model]\n[local]\nlearning_rate = -1.0\n");
+        assert!(range.contains("local.learning_rate is -1: 0.000001 to 100 are allowed"));
+        let rule = said("name = 'x'\n[model]\n[aggregate]\nrule = 'mean'\n");
+        assert!(rule.contains("`clipped-mean`"), "{rule}");
+        let nan = said("name = 'x'\n[model]\n[aggregate]\nnorm_max = nan\n");
+        assert!(nan.contains("aggregate.norm_max is NaN"), "{nan}");
+        assert!(said("name = 3").contains("invalid type"));
+        assert!(!said("name = 'x'\n[model\n").contains('\n'), "one line");
+    }
+}

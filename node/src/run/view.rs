@@ -1,0 +1,95 @@
+//! A run as people see it.
+//!
+//! Invariants: everything shown comes from certificates, commits and this node's own notes.
+//! What it is not: complete for a run that this node does not follow.
+
+use protocol::limits::COMMIT_BYTES_MAX;
+use protocol::round::{Accepted, Certificate, UpdateCommit};
+use protocol::{FileHash, Signed};
+
+use super::desk::Desk;
+use super::driver::{CERTIFIED_NOTE, Driver};
+use super::evaluation::EVAL_NOTE;
+use super::jobs::{CertifiedNote, OWN_NOTE};
+use super::publish::PUBLISHED_NOTE;
+use crate::api::dto::{RejectView, RoundView, RunView, UpdateView};
+use crate::store::StoreError;
+
+impl Driver {
+    /// The run as people see it; nothing when the node stops.
+    pub async fn view(&self) -> Result<Option<RunView>, StoreError> {
+        let Some(snapshot) = self.snapshot().await else { return Ok(None) };
+        let desk = self.desk();
+        let spec = desk.spec.value();
+        let mut history = Vec::new();
+        let count = snapshot.tip.round as usize;
+        for bytes in desk.means.store.certificates(desk.run, 1, count)? {
+            if let Ok(certificate) = Certificate::open(&bytes, desk.run, spec) {
+                history.push(round_view(desk, &certificate).await?);
+            }
+        }
+        let named = [(snapshot.steward, "steward"), (snapshot.trainer, "trainer")];
+        let parts = named.iter().filter(|(is, _)| *is).map(|(_, name)| (*name).to_owned());
+        Ok(Some(RunView {
+            run: desk.run,
+            name: spec.name.clone(),
+            creator: desk.spec.signer(),
+            stewards: spec.stewards.clone(),
+            rounds_count: spec.rounds.count,
+            round: snapshot.tip.round,
+            finished: snapshot.finished,
+            parts: parts.collect(),
+            trainers: snapshot.trainers,
+            doing: snapshot.doing,
+            model: snapshot.tip.model,
+            published: desk.means.store.note(desk.run, 0, PUBLISHED_NOTE)?,
+            history,
+        }))
+    }
+}
+
+async fn round_view(desk: &Desk, certificate: &Certificate) -> Result<RoundView, StoreError> {
+    let record = &certificate.record;
+    let store = &desk.means.store;
+    let mut accepted = Vec::with_capacity(record.accepted.len());
+    for entry in &record.accepted {
+        accepted.push(update_view(desk, entry).await);
+    }
+    let rejected = record.rejected.iter().map(|entry| RejectView {
+        trainer: entry.trainer,
+        reason: entry.reason.to_string(),
+    });
+    let certified: Option<CertifiedNote> = store.note(desk.run, record.round, CERTIFIED_NOTE)?;
+    Ok(RoundView {
+        round: record.round,
+        id: record.id(),
+        model: record.model_out,
+        accepted,
+        rejected: rejected.collect(),
+        signatures: certificate.precommits.len(),
+        evaluation: store.note(desk.run, record.round, EVAL_NOTE)?,
+        own: store.note(desk.run, record.round, OWN_NOTE)?,
+        certified_ms: certified.map_or(0, |note| note.at_ms),
+    })
+}
+
+/// What the commit says, if it is here.
+async fn update_view(desk: &Desk, entry: &Accepted) -> UpdateView {
+    let blobs = desk.means.net.blobs();
+    let hash = FileHash::from_bytes(*entry.commit.as_bytes());
+    let mut commit = None;
+    if blobs.has(hash).await
+        && let Ok(bytes) = blobs.read(hash, COMMIT_BYTES_MAX as u64).await
+    {
+        commit = Signed::<UpdateCommit>::open(&bytes).ok();
+    }
+    let said = commit.as_ref().map(Signed::value);
+    UpdateView {
+        trainer: entry.trainer,
+        commit: entry.commit,
+        weight: entry.weight,
+        used: said.map(|commit| commit.data.used),
+        excluded: said.map(|commit| commit.data.excluded),
+        update_bytes: said.map(|commit| commit.update_bytes),
+    }
+}

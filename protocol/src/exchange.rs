@@ -1,0 +1,111 @@
+//! Questions that one node asks another, and the answers: how nodes that were apart catch up.
+//!
+//! Invariants: an answer carries envelopes and certificates as they were signed, each of which the
+//! asker opens for itself; answers are paged, so neither side holds more than `limits` say.
+//! What it is not: trusted. A peer that answers wrongly only fails to help.
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::codec::{self, DecodeError};
+use crate::frontier::Frontier;
+use crate::id::RunId;
+use crate::limits::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX};
+
+/// A question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Question {
+    /// Consent records that somebody with this frontier lacks, after the first `skip`.
+    Records {
+        /// What the asker holds.
+        frontier: Frontier,
+        /// How many of the answer it has had already.
+        skip: u64,
+    },
+    /// Heads of repos, in a fixed order, after the first `skip`.
+    Heads {
+        /// How many it has had already.
+        skip: u64,
+    },
+    /// Announcements of runs, in a fixed order, after the first `skip`.
+    Runs {
+        /// How many it has had already.
+        skip: u64,
+    },
+    /// A run's certificates from this round on.
+    Certificates {
+        /// The run.
+        run: RunId,
+        /// The first round wanted.
+        round: u64,
+    },
+}
+
+/// An answer: what was asked for, as signed; empty if there is no more.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Envelopes or certificates.
+    pub items: Vec<ByteBuf>,
+}
+
+impl Question {
+    /// Reads untrusted bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        codec::decode(bytes, REQUEST_BYTES_MAX)
+    }
+
+    /// The canonical bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+}
+
+impl Answer {
+    /// As many of `items` as fit one answer, in order, at least one if there is any.
+    pub fn page<T: AsRef<[u8]>>(items: impl IntoIterator<Item = T>) -> Self {
+        let mut room = RESPONSE_BYTES_MAX / 2;
+        let mut page = Self::default();
+        for item in items {
+            let item = item.as_ref();
+            if !page.items.is_empty() && item.len() + 16 > room {
+                break;
+            }
+            room = room.saturating_sub(item.len() + 16);
+            page.items.push(ByteBuf::from(item.to_vec()));
+        }
+        page
+    }
+
+    /// Reads untrusted bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        codec::decode(bytes, RESPONSE_BYTES_MAX)
+    }
+
+    /// The canonical bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_ends_where_an_answer_does() {
+        let items = vec![vec![7u8; RESPONSE_BYTES_MAX / 5]; 9];
+        let page = Answer::page(&items);
+        assert_eq!(page.items.len(), 2);
+        assert!(page.to_bytes().len() <= RESPONSE_BYTES_MAX);
+        assert_eq!(Answer::from_bytes(&page.to_bytes()), Ok(page));
+        assert!(Answer::page(Vec::<Vec<u8>>::new()).items.is_empty());
+    }
+
+    #[test]
+    fn questions_survive_their_bytes() {
+        let question = Question::Records { frontier: Frontier::default(), skip: 3 };
+        assert_eq!(Question::from_bytes(&question.to_bytes()), Ok(question));
+        assert!(Question::from_bytes(b"garbage").is_err());
+    }
+}

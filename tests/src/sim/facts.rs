@@ -1,0 +1,151 @@
+//! What is fixed once scenario and seed are: the run, its model, the keys, who holds which works.
+//!
+//! Invariants: nothing here changes while a run is simulated; every node is given the run and the
+//! starting blobs, as a real one would fetch them before it joins.
+//! What it is not: state.
+
+use consent::{Policy, Silence};
+use protocol::aggregate::{Outer, OuterState, Rule};
+use protocol::round::Tip;
+use protocol::run::{Admission, ConsentSpec, LocalSpec, ModelSpec, RoundSpec, RunSpec, run_id};
+use protocol::weights::{TensorShape, Weights};
+use protocol::{ContentId, FileHash, Frontier, PublicKey, RunId, SecretKey, Signed};
+use rand::Rng;
+
+use super::scenario::{Defect, Scenario};
+use super::seed::{Seed, pick};
+
+/// The model's size: two blocks of an update, one of them short.
+pub(super) const PARAMETERS: usize = 300;
+/// People whose works are trained on.
+pub(super) const CONTRIBUTORS: usize = 3;
+/// Works of each of them.
+const WORKS_EACH: usize = 16;
+/// Works that a trainer holds.
+const WORKS_HELD: usize = 14;
+
+/// The facts of one simulated run.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) scenario: Scenario,
+    pub(super) seed: Seed,
+    pub(super) spec: Signed<RunSpec>,
+    pub(super) run: RunId,
+    pub(super) policy: Policy,
+    /// Each node's key.
+    pub(super) keys: Vec<SecretKey>,
+    /// Each contributor's works.
+    pub(super) works: Vec<Vec<ContentId>>,
+    /// The works that each node holds; none unless it trains.
+    pub(super) held: Vec<Vec<ContentId>>,
+    /// A trainer that sometimes sends what must not count.
+    pub(super) rogue: Option<usize>,
+    /// What every node has at the start: model, outer state, frontier.
+    pub(super) blobs: Vec<Vec<u8>>,
+}
+
+impl Facts {
+    pub(super) fn new(scenario: &Scenario, seed: Seed) -> Self {
+        let mut rng = seed.child("facts").rng();
+        let nodes = scenario.nodes();
+        let keys: Vec<SecretKey> =
+            (0..nodes).map(|node| seed.child(&format!("key {node}")).key()).collect();
+        let works = works();
+        let everything: Vec<ContentId> = works.iter().flatten().copied().collect();
+        let mut held = vec![Vec::new(); nodes];
+        let trainers = scenario.stewards..scenario.stewards + scenario.trainers;
+        for held in &mut held[trainers.clone()] {
+            *held = pick(&mut rng, &everything, WORKS_HELD);
+        }
+        let rogue = rng.random_bool(0.3).then(|| rng.random_range(trainers));
+        let policy = Policy { default: Silence::OptOut, cooling_ms: 0, allow_ms_max: 1 << 40 };
+        let weights = first_model(&seed);
+        let spec = spec(scenario, &seed, &keys[..scenario.stewards], &weights, &policy);
+        let spec = Signed::sign(spec, &seed.child("creator").key());
+        let blobs = vec![
+            weights.to_bytes(),
+            OuterState::default().to_bytes(),
+            Frontier::default().to_bytes(),
+        ];
+        let (run, scenario) = (run_id(&spec), scenario.clone());
+        Self { scenario, seed, spec, run, policy, keys, works, held, rogue, blobs }
+    }
+
+    /// Where the run starts.
+    pub(super) fn start(&self) -> Tip {
+        Tip::start(self.run, self.spec.value())
+    }
+
+    /// Whether this mistake is planted.
+    pub(super) fn has(&self, defect: Defect) -> bool {
+        self.scenario.defect == Some(defect)
+    }
+
+    /// The node with this key.
+    pub(super) fn node_of(&self, key: PublicKey) -> Option<usize> {
+        self.keys.iter().position(|own| own.public() == key)
+    }
+}
+
+fn works() -> Vec<Vec<ContentId>> {
+    let work =
+        |contributor: usize, at: usize| ContentId::of(format!("{contributor}/{at}").as_bytes());
+    (0..CONTRIBUTORS)
+        .map(|contributor| (0..WORKS_EACH).map(|at| work(contributor, at)).collect())
+        .collect()
+}
+
+fn first_model(seed: &Seed) -> Weights {
+    let mut rng = seed.child("model").rng();
+    let mut tensor = |name: &str, shape: &[u64]| {
+        let count = shape.iter().product::<u64>();
+        let values = (0..count).map(|_| rng.random_range(-1.0f32..1.0)).collect();
+        (TensorShape { name: name.into(), shape: shape.into() }, values)
+    };
+    let tensors = vec![tensor("bias", &[20]), tensor("weight", &[20, PARAMETERS as u64 / 20 - 1])];
+    Weights::new(tensors).expect("small, finite and named")
+}
+
+fn spec(
+    scenario: &Scenario,
+    seed: &Seed,
+    stewards: &[SecretKey],
+    weights: &Weights,
+    policy: &Policy,
+) -> RunSpec {
+    let mut rng = seed.child("spec").rng();
+    let mut stewards: Vec<PublicKey> = stewards.iter().map(SecretKey::public).collect();
+    stewards.sort();
+    let nesterov = Outer::Nesterov { rate_milli: 700, momentum_milli: 900 };
+    RunSpec {
+        name: "simulated".into(),
+        model: ModelSpec {
+            weights: weights.root(),
+            weights_bytes: weights.to_bytes().len() as u64,
+            parameters: PARAMETERS as u64,
+            config: FileHash::of(b"{}"),
+            repo: "simulated".into(),
+            held_out: None,
+        },
+        stewards,
+        admission: Admission::Open,
+        rounds: RoundSpec {
+            count: rng.random_range(scenario.rounds.0..=scenario.rounds.1),
+            updates_min: scenario.updates_min,
+            train_ms: scenario.train_ms,
+            agree_ms: rng.random_range(scenario.agree_ms.0..=scenario.agree_ms.1),
+        },
+        // About half of the stand-in updates are longer than five.
+        rule: Rule::ClippedMean { norm_max_milli: 5_000 },
+        outer: if rng.random_bool(0.5) { Outer::Average } else { nesterov },
+        local: LocalSpec {
+            epochs: 1,
+            batch_size: 32,
+            learning_rate_micro: 50_000,
+            momentum_micro: 0,
+            weight_max: 12,
+        },
+        consent: ConsentSpec { policy: policy.to_bytes(), frontier: Frontier::default().id() },
+        created_ms: 1,
+    }
+}

@@ -1,0 +1,269 @@
+//! Jobs: what a node was asked to work out, and the bytes that it still lacks for it.
+//!
+//! A job fetches what it lacks from peers, who may not have it or not be heard; after some tries it
+//! gives up and says so. Then it works for a while, and hands the round its answer.
+//!
+//! Invariants: a job answers once, or its node dies. What it is not: the work (see `work`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use protocol::round::{Accepted, Rejected, RoundRecord, Tip, UpdateCommit};
+use protocol::{CommitId, FileHash, Signed};
+use rand::Rng;
+
+use super::bus::{Bus, Outcome};
+use super::event::Local;
+use super::node::Node;
+use super::packet::Packet;
+use super::report::{Rule, Violation};
+
+/// Jobs that a node may have at once.
+const JOBS_MAX: usize = 128;
+/// How long a job waits for answers before it asks again.
+const FETCH_MS: u64 = 150;
+/// How often it asks.
+const TRIES_MAX: u32 = 12;
+/// Peers that are asked for one blob at once.
+const PEERS_ASKED: usize = 3;
+
+/// What is to be worked out.
+#[derive(Debug, Clone)]
+pub(super) enum Task {
+    Train {
+        round: u64,
+        base: Tip,
+    },
+    Check {
+        commit: Signed<UpdateCommit>,
+        base: Tip,
+    },
+    Build {
+        round: u64,
+        base: Tip,
+        accepted: Vec<Accepted>,
+        rejected: Vec<Rejected>,
+    },
+    Verify {
+        record: Box<RoundRecord>,
+        base: Tip,
+    },
+    /// Hold a tip's model, outer state and frontier. Not asked for by the round.
+    Keep {
+        tip: Tip,
+    },
+}
+
+/// A task under way.
+#[derive(Debug)]
+struct Job {
+    task: Task,
+    tries: u32,
+    asked: BTreeSet<FileHash>,
+    working: bool,
+}
+
+/// A node's jobs.
+#[derive(Debug, Default)]
+pub(super) struct Jobs {
+    open: BTreeMap<u64, Job>,
+    begun: u64,
+    /// Commits that were opened once.
+    commits: BTreeMap<CommitId, Signed<UpdateCommit>>,
+}
+
+impl Task {
+    fn base(&self) -> &Tip {
+        match self {
+            Self::Train { base, .. }
+            | Self::Check { base, .. }
+            | Self::Build { base, .. }
+            | Self::Verify { base, .. }
+            | Self::Keep { tip: base } => base,
+        }
+    }
+
+    /// Who surely had the bytes once.
+    fn source(&self, node: &Node) -> Option<usize> {
+        match self {
+            Self::Check { commit, .. } => node.facts.node_of(commit.signer()),
+            _ => None,
+        }
+    }
+}
+
+/// The hash under which a commit's envelope is kept.
+pub(super) fn envelope_hash(commit: CommitId) -> FileHash {
+    FileHash::from_bytes(*commit.as_bytes())
+}
+
+impl Node {
+    /// Takes on a task.
+    pub(super) fn begin(&mut self, bus: &mut Bus, task: Task) -> Outcome {
+        let Some(live) = &mut self.live else { return Ok(()) };
+        let job = live.jobs.begun;
+        live.jobs.begun += 1;
+        let new = Job { task, tries: 0, asked: BTreeSet::new(), working: false };
+        live.jobs.open.insert(job, new);
+        if live.jobs.open.len() > JOBS_MAX {
+            let what = format!("{} jobs on n{}", live.jobs.open.len(), self.index);
+            return Err(Violation::new(Rule::Bounded, what));
+        }
+        self.push_on(bus, job);
+        self.plan_retry(bus, job);
+        Ok(())
+    }
+
+    /// A job has waited for answers; if some are still missing, it asks again or gives up.
+    pub(super) fn try_again(&mut self, bus: &mut Bus, job: u64) -> Outcome {
+        let Some(live) = &mut self.live else { return Ok(()) };
+        let Some(open) = live.jobs.open.get_mut(&job).filter(|job| !job.working) else {
+            return Ok(());
+        };
+        open.tries += 1;
+        open.asked.clear();
+        let obsolete = open.task.base() != live.round.tip();
+        let gives_up = match &open.task {
+            Task::Keep { .. } => obsolete,
+            _ => open.tries > TRIES_MAX,
+        };
+        if gives_up {
+            let task = open.task.clone();
+            live.jobs.open.remove(&job);
+            return self.give_up(bus, task);
+        }
+        self.push_on(bus, job);
+        self.plan_retry(bus, job);
+        Ok(())
+    }
+
+    /// Something has arrived: lets every job that waits go on.
+    pub(super) fn look_at_jobs(&mut self, bus: &mut Bus) {
+        let Some(live) = &self.live else { return };
+        let waiting: Vec<u64> =
+            live.jobs.open.iter().filter(|(_, job)| !job.working).map(|(id, _)| *id).collect();
+        for job in waiting {
+            self.push_on(bus, job);
+        }
+    }
+
+    /// A job's work is done.
+    pub(super) fn finish(&mut self, bus: &mut Bus, job: u64) -> Outcome {
+        let Some(live) = &mut self.live else { return Ok(()) };
+        let Some(done) = live.jobs.open.remove(&job) else { return Ok(()) };
+        self.work(bus, done.task)
+    }
+
+    /// Starts to work if nothing is missing, or asks for what is and was not asked for yet.
+    fn push_on(&mut self, bus: &mut Bus, job: u64) {
+        self.open_commits(job);
+        let Some(live) = &self.live else { return };
+        let Some(open) = live.jobs.open.get(&job) else { return };
+        let missing = self.missing(&open.task);
+        let behind = missing.is_empty() && self.is_behind(&open.task);
+        if missing.is_empty() && !behind {
+            let after_ms = self.latency_ms(&open.task.clone());
+            let Some(live) = &mut self.live else { return };
+            if let Some(open) = live.jobs.open.get_mut(&job) {
+                open.working = true;
+            }
+            bus.plan(self.index, live.boot, after_ms, Local::Worked(job));
+            return;
+        }
+        let source = open.task.source(self);
+        let fresh: Vec<FileHash> = missing.difference(&open.asked).copied().collect();
+        for hash in fresh {
+            let by_chance: Vec<usize> = (0..PEERS_ASKED).map(|_| self.peer()).collect();
+            for peer in source.into_iter().chain(by_chance).filter(|peer| *peer != self.index) {
+                bus.send(self.index, peer, Packet::AskBlob(hash));
+            }
+            let open = self.live.as_mut().and_then(|live| live.jobs.open.get_mut(&job));
+            if let Some(open) = open {
+                open.asked.insert(hash);
+            }
+        }
+        if behind {
+            self.ask_for_records(bus);
+        }
+    }
+
+    fn plan_retry(&mut self, bus: &mut Bus, job: u64) {
+        let after_ms = FETCH_MS + self.rng.random_range(0..50);
+        if let Some(live) = &self.live {
+            bus.plan(self.index, live.boot, after_ms, Local::FetchDue(job));
+        }
+    }
+
+    /// Blobs that the task needs and the disk lacks, as far as can be told yet.
+    fn missing(&self, task: &Task) -> BTreeSet<FileHash> {
+        let base = task.base();
+        let mut needed = vec![base.frontier];
+        if !matches!(task, Task::Check { .. }) {
+            needed.extend([base.model, base.outer]);
+        }
+        match task {
+            Task::Train { .. } | Task::Keep { .. } => {}
+            Task::Check { commit, .. } => needed.extend(named(commit)),
+            Task::Build { accepted, .. } => needed.extend(accepted.iter().map(|a| a.update)),
+            Task::Verify { record, .. } => {
+                needed.push(record.frontier);
+                for commit in named_commits(record) {
+                    needed.push(envelope_hash(commit));
+                    needed.extend(self.commit(commit).into_iter().flat_map(named));
+                }
+            }
+        }
+        needed.into_iter().filter(|hash| !self.disk.blobs.contains_key(hash)).collect()
+    }
+
+    /// Whether the task needs a ledger that is further along.
+    fn is_behind(&self, task: &Task) -> bool {
+        let (Task::Train { base, .. }, Some(live)) = (task, &self.live) else { return false };
+        self.frontier(&base.frontier)
+            .is_none_or(|required| !live.ledger.frontier().dominates(&required))
+    }
+
+    /// Opens the commits that a record names, as far as their envelopes are here.
+    fn open_commits(&mut self, job: u64) {
+        let Some(live) = &mut self.live else { return };
+        let Some(Task::Verify { record, .. }) = live.jobs.open.get(&job).map(|job| &job.task)
+        else {
+            return;
+        };
+        for commit in named_commits(record) {
+            let envelope = self.disk.blobs.get(&envelope_hash(commit));
+            let Some(bytes) = envelope.filter(|_| !live.jobs.commits.contains_key(&commit)) else {
+                continue;
+            };
+            if let Ok(opened) = Signed::<UpdateCommit>::open(bytes) {
+                live.jobs.commits.insert(commit, opened);
+            }
+        }
+    }
+
+    /// A commit that was opened.
+    pub(super) fn commit(&self, commit: CommitId) -> Option<&Signed<UpdateCommit>> {
+        self.live.as_ref()?.jobs.commits.get(&commit)
+    }
+
+    fn latency_ms(&mut self, task: &Task) -> u64 {
+        let rng = &mut self.rng;
+        let train_ms = self.facts.scenario.train_ms;
+        match task {
+            Task::Train { .. } if rng.random_bool(0.08) => rng.random_range(0..train_ms * 2),
+            Task::Train { .. } => rng.random_range(40..train_ms / 2),
+            Task::Keep { .. } => 0,
+            _ if rng.random_bool(0.03) => rng.random_range(0..600),
+            _ => rng.random_range(0..25),
+        }
+    }
+}
+
+/// The commits that a record names.
+pub(super) fn named_commits(record: &RoundRecord) -> impl Iterator<Item = CommitId> {
+    let rejected = record.rejected.iter().map(|rejected| rejected.commit);
+    record.accepted.iter().map(|accepted| accepted.commit).chain(rejected)
+}
+
+fn named(commit: &Signed<UpdateCommit>) -> [FileHash; 2] {
+    [commit.value().update, commit.value().data.frontier]
+}

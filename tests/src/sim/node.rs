@@ -1,0 +1,342 @@
+//! One node: a `Round` with its journal, its blobs, its ledger, and the driver that obeys it.
+//!
+//! The driver does effects in order. A `Persist` is written at once and durable only after a while;
+//! until then nothing after it happens, though inputs are still handled and their effects queue up.
+//! A crash takes everything but the durable part, of what was being written a random prefix, and may
+//! fall between any two effects.
+//!
+//! Invariants: what is on `Disk` survives, nothing else does. What it is not: honest about time: each
+//! boot has its own steady clock.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use consent::{Ledger, Record};
+use protocol::limits::CERTIFICATE_BYTES_MAX;
+use protocol::round::{Certificate, Effect, Entry, Input, Round, RunMessage};
+use protocol::{FileHash, SecretKey, Signed, codec};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+
+use super::bus::{Bus, Outcome};
+use super::checker::Sender;
+use super::event::{Act, Event, Local};
+use super::facts::Facts;
+use super::job::{Jobs, Task};
+use super::packet::{Packet, describe};
+use super::report::{Rule, Violation};
+use super::scenario::Defect;
+
+/// Effects that may wait for the disk.
+const EFFECTS_MAX: usize = 2_048;
+/// The time of day at which simulations start.
+const EPOCH_MS: u64 = 1_700_000_000_000;
+
+/// What survives a crash.
+#[derive(Debug, Default)]
+pub(super) struct Disk {
+    pub(super) journal: Vec<Entry>,
+    pub(super) certificates: BTreeMap<u64, Certificate>,
+    pub(super) blobs: BTreeMap<FileHash, Arc<Vec<u8>>>,
+    /// Consent records with the time of day of their receipt.
+    pub(super) records: Vec<(Signed<Record>, u64)>,
+}
+
+/// What does not.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) boot: u32,
+    /// What this boot's steady clock is ahead of the world's.
+    offset_ms: u64,
+    pub(super) round: Round,
+    pub(super) ledger: Ledger,
+    pub(super) jobs: Jobs,
+    effects: VecDeque<Effect>,
+    unsynced: Vec<Entry>,
+    syncing: bool,
+    wake_at_ms: Option<u64>,
+    pub(super) fuse: Option<u32>,
+}
+
+/// One node.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) index: usize,
+    pub(super) facts: Arc<Facts>,
+    pub(super) key: SecretKey,
+    pub(super) disk: Disk,
+    pub(super) live: Option<Live>,
+    /// Whether its owner wants it to train.
+    pub(super) joined: bool,
+    pub(super) rng: ChaCha8Rng,
+    skew_ms: u64,
+    boots: u32,
+}
+
+impl Node {
+    pub(super) fn new(index: usize, facts: &Arc<Facts>) -> Self {
+        let mut rng = facts.seed.child(&format!("node {index}")).rng();
+        let blobs = facts.blobs.iter().map(|blob| (FileHash::of(blob), Arc::new(blob.clone())));
+        Self {
+            index,
+            facts: facts.clone(),
+            key: facts.keys[index].clone(),
+            disk: Disk { blobs: blobs.collect(), ..Disk::default() },
+            live: None,
+            joined: !facts.held[index].is_empty(),
+            skew_ms: rng.random_range(0..60_000),
+            rng,
+            boots: 0,
+        }
+    }
+
+    /// The time of day as this node sees it.
+    pub(super) fn day_ms(&self, bus: &Bus) -> u64 {
+        EPOCH_MS + bus.now_ms + self.skew_ms
+    }
+
+    /// Starts, from whatever the disk holds.
+    pub(super) fn start(&mut self, bus: &mut Bus) -> Outcome {
+        if self.live.is_some() {
+            return Ok(());
+        }
+        self.boots += 1;
+        let offset_ms = self.rng.random_range(0..1_000_000);
+        let now_ms = bus.now_ms + offset_ms;
+        let (spec, key) = (self.facts.spec.clone(), self.key.clone());
+        let forgets = self.facts.has(Defect::ForgetJournal);
+        let journal = if forgets { Vec::new() } else { self.disk.journal.clone() };
+        let mut ledger = Ledger::new();
+        for (record, received_ms) in &self.disk.records {
+            // It was admitted before, in this order.
+            let _ = ledger.insert(record.clone(), *received_ms);
+        }
+        let live = Live {
+            boot: self.boots,
+            offset_ms,
+            round: Round::restore(spec, key, journal, now_ms),
+            ledger,
+            jobs: Jobs::default(),
+            effects: VecDeque::new(),
+            unsynced: Vec::new(),
+            syncing: false,
+            wake_at_ms: None,
+            fuse: None,
+        };
+        bus.note(self.index, &format!("starts at r{}", live.round.tip().round));
+        let newest = self.disk.certificates.keys().last().copied().unwrap_or(0);
+        if live.round.tip().round != newest && !forgets {
+            let what = format!(
+                "n{} certified r{newest}, restores r{}",
+                self.index,
+                live.round.tip().round
+            );
+            return Err(Violation::new(Rule::Restores, what));
+        }
+        let tip = live.round.tip().clone();
+        self.live = Some(live);
+        bus.plan(self.index, self.boots, self.rng.random_range(0..500), Local::Gossip);
+        self.begin(bus, Task::Keep { tip })?;
+        self.settle_part(bus)?;
+        self.rearm(bus);
+        Ok(())
+    }
+
+    /// Dies.
+    pub(super) fn crash(&mut self, bus: &mut Bus) {
+        let Some(live) = self.live.take() else { return };
+        let kept = self.rng.random_range(0..=live.unsynced.len());
+        bus.crashes += 1;
+        bus.torn += (live.unsynced.len() - kept) as u64;
+        bus.note(self.index, &format!("dies, {kept} of {} entries kept", live.unsynced.len()));
+        for entry in live.unsynced.into_iter().take(kept) {
+            self.make_durable(entry);
+        }
+        let pause_ms = self.rng.random_range(20..2_500);
+        bus.queue.push(bus.now_ms + pause_ms, Event::Act(Act::Start(self.index)));
+    }
+
+    /// Says whether it trains, if the round does not know yet.
+    pub(super) fn settle_part(&mut self, bus: &mut Bus) -> Outcome {
+        let joined = self.joined;
+        let said_ms = self.day_ms(bus);
+        match &self.live {
+            Some(live) if live.round.is_trainer() != joined => {
+                self.input(bus, Input::Participate { joined, said_ms })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Hands the round an input and does what it asks.
+    pub(super) fn input(&mut self, bus: &mut Bus, input: Input) -> Outcome {
+        let Some(live) = &mut self.live else { return Ok(()) };
+        let effects = live.round.handle(bus.now_ms + live.offset_ms, input);
+        live.effects.extend(effects);
+        if live.effects.len() > EFFECTS_MAX {
+            let what = format!("{} effects wait on n{}", live.effects.len(), self.index);
+            return Err(Violation::new(Rule::Bounded, what));
+        }
+        self.pump(bus)?;
+        self.rearm(bus);
+        Ok(())
+    }
+
+    /// Something that this boot planned.
+    pub(super) fn local(&mut self, bus: &mut Bus, boot: u32, what: Local) -> Outcome {
+        let Some(live) = self.live.as_mut().filter(|live| live.boot == boot) else {
+            return Ok(());
+        };
+        match what {
+            Local::Wake if live.wake_at_ms == Some(bus.now_ms) => {
+                live.wake_at_ms = None;
+                self.input(bus, Input::Tick)
+            }
+            Local::Wake => Ok(()),
+            Local::Synced => {
+                live.syncing = false;
+                for entry in std::mem::take(&mut live.unsynced) {
+                    self.make_durable(entry);
+                }
+                self.pump(bus)
+            }
+            Local::Worked(job) => self.finish(bus, job),
+            Local::FetchDue(job) => self.try_again(bus, job),
+            Local::Gossip => {
+                self.ask_for_records(bus);
+                let after_ms = self.rng.random_range(300..700);
+                bus.plan(self.index, boot, after_ms, Local::Gossip);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether it has certified the last round, holds its model and has nothing left to do.
+    pub(super) fn is_done(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| {
+            let idle = live.effects.is_empty() && live.unsynced.is_empty();
+            let holds = |live: &Live| self.disk.blobs.contains_key(&live.round.tip().model);
+            idle && live.round.is_finished() && holds(live)
+        })
+    }
+
+    /// Another node, by chance.
+    pub(super) fn peer(&mut self) -> usize {
+        let other = self.rng.random_range(0..self.facts.keys.len() - 1);
+        if other < self.index { other } else { other + 1 }
+    }
+
+    /// Keeps bytes for ever.
+    pub(super) fn keep(&mut self, bus: &mut Bus, bytes: Vec<u8>) -> FileHash {
+        let bytes = Arc::new(bytes);
+        let hash = bus.keep(&bytes);
+        self.disk.blobs.insert(hash, bytes);
+        hash
+    }
+
+    /// Does effects until one has to wait, or the fuse burns down.
+    fn pump(&mut self, bus: &mut Bus) -> Outcome {
+        loop {
+            let Some(live) = &mut self.live else { return Ok(()) };
+            if live.syncing || live.effects.is_empty() {
+                return Ok(());
+            }
+            if live.fuse == Some(0) {
+                self.crash(bus);
+                return Ok(());
+            }
+            live.fuse = live.fuse.map(|effects| effects - 1);
+            match live.effects.pop_front() {
+                Some(Effect::Persist(entry)) => self.write(bus, entry)?,
+                Some(effect) => self.act(bus, effect)?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn write(&mut self, bus: &mut Bus, entry: Entry) -> Outcome {
+        if let Entry::Certificate(bytes) = &entry {
+            bus.checker.certified(&bus.library, self.index, bytes)?;
+        }
+        let slow = self.rng.random_bool(0.05);
+        let sync_ms = if slow { 60 } else { self.rng.random_range(0..6) };
+        let Some(live) = &mut self.live else { return Ok(()) };
+        live.unsynced.push(entry);
+        if !matches!(live.effects.front(), Some(Effect::Persist(_))) {
+            live.syncing = !self.facts.has(Defect::SendUnsynced);
+            bus.plan(self.index, live.boot, sync_ms, Local::Synced);
+            if live.fuse == Some(0) && self.rng.random_bool(0.5) {
+                // In the middle of the write; the other half is right after it.
+                self.crash(bus);
+            }
+        }
+        Ok(())
+    }
+
+    fn make_durable(&mut self, entry: Entry) {
+        if let Entry::Certificate(bytes) = &entry {
+            // The checker has opened it.
+            if let Ok(certificate) = codec::decode::<Certificate>(bytes, CERTIFICATE_BYTES_MAX) {
+                self.disk.certificates.insert(certificate.record.round, certificate);
+            }
+        }
+        self.disk.journal.push(entry);
+    }
+
+    fn act(&mut self, bus: &mut Bus, effect: Effect) -> Outcome {
+        match effect {
+            Effect::Persist(_) => Ok(()),
+            Effect::Send(message) => self.say(bus, message),
+            Effect::Train { round, base } => self.begin(bus, Task::Train { round, base }),
+            Effect::Check { commit, base } => {
+                self.keep(bus, commit.bytes().to_vec());
+                self.begin(bus, Task::Check { commit, base })
+            }
+            Effect::Build { round, base, accepted, rejected } => {
+                self.begin(bus, Task::Build { round, base, accepted, rejected })
+            }
+            Effect::Verify { record, base } => self.begin(bus, Task::Verify { record, base }),
+            Effect::CatchUp { round } => {
+                for _ in 0..2 {
+                    let peer = self.peer();
+                    bus.send(self.index, peer, Packet::AskCertificates(round));
+                }
+                Ok(())
+            }
+            Effect::Certified(certificate) => {
+                let record = &certificate.record;
+                let line = format!("certified r{} {}", record.round, record.id().short());
+                bus.note(self.index, &line);
+                self.begin(bus, Task::Keep { tip: protocol::round::Tip::of(record) })
+            }
+            Effect::Finish => {
+                bus.note(self.index, "finished");
+                Ok(())
+            }
+        }
+    }
+
+    fn say(&mut self, bus: &mut Bus, message: RunMessage) -> Outcome {
+        bus.note(self.index, &format!("says {}", describe(&message)));
+        if let RunMessage::Commit(commit) = &message {
+            self.keep(bus, commit.bytes().to_vec());
+        }
+        let Some(live) = &self.live else { return Ok(()) };
+        let now_ms = bus.now_ms + live.offset_ms;
+        let sender = Sender { node: self.index, journal: &self.disk.journal, now_ms };
+        bus.checker.sent(&bus.library, &sender, &message)?;
+        bus.broadcast(self.index, &Packet::Run(Arc::new(message)));
+        Ok(())
+    }
+
+    /// Plans the next tick.
+    fn rearm(&mut self, bus: &mut Bus) {
+        let Some(live) = &mut self.live else { return };
+        let Some(deadline_ms) = live.round.deadline() else { return };
+        let at_ms = deadline_ms.saturating_sub(live.offset_ms).max(bus.now_ms);
+        if live.wake_at_ms != Some(at_ms) {
+            live.wake_at_ms = Some(at_ms);
+            bus.plan(self.index, live.boot, at_ms - bus.now_ms, Local::Wake);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What nodes of the simulator send each other.
+//!
+//! Invariants: shared, never changed: the network copies a packet by counting.
+//! What it is not: the wire format. The checker takes every run message through that once.
+
+use std::sync::Arc;
+
+use consent::Record;
+use protocol::round::{Certificate, RunMessage};
+use protocol::{FileHash, Frontier, Signed};
+
+/// One packet.
+#[derive(Debug, Clone)]
+pub(super) enum Packet {
+    /// A message of the run, to everyone.
+    Run(Arc<RunMessage>),
+    /// "Who has these bytes?"
+    AskBlob(FileHash),
+    /// They are these.
+    Blob(Arc<Vec<u8>>),
+    /// "What was certified from this round on?"
+    AskCertificates(u64),
+    /// This.
+    Certificates(Arc<Vec<Certificate>>),
+    /// A consent record, to everyone.
+    Record(Arc<Signed<Record>>),
+    /// "What do I lack of the ledger, having this?"
+    AskRecords(Arc<Frontier>),
+    /// This.
+    Records(Arc<Vec<Signed<Record>>>),
+}
+
+impl Packet {
+    /// A few words for the trace.
+    pub(super) fn label(&self) -> String {
+        match self {
+            Self::Run(message) => describe(message),
+            Self::AskBlob(hash) => format!("ask blob {}", hash.short()),
+            Self::Blob(bytes) => format!("blob of {} bytes", bytes.len()),
+            Self::AskCertificates(round) => format!("ask certificates from r{round}"),
+            Self::Certificates(list) => format!("{} certificates", list.len()),
+            Self::Record(record) => format!("record {}", record.id().short()),
+            Self::AskRecords(frontier) => {
+                format!("ask records beyond {} feeds", frontier.heads().len())
+            }
+            Self::Records(list) => format!("{} records", list.len()),
+        }
+    }
+}
+
+/// A few words for a message of the run.
+pub(super) fn describe(message: &RunMessage) -> String {
+    match message {
+        RunMessage::Presence(word) => format!("presence joined={}", word.value().joined),
+        RunMessage::Commit(commit) => {
+            format!("commit r{} {}", commit.value().round, commit.id().short())
+        }
+        RunMessage::Proposal(proposal) => {
+            let value = proposal.value();
+            let (round, id) = (value.record.round, value.record.id().short());
+            format!("proposal r{round} a{} proven={:?} {id}", value.attempt, value.proven)
+        }
+        RunMessage::Vote(vote) => {
+            let vote = vote.value();
+            let record = vote.record.map_or_else(|| "nil".into(), |id| id.short());
+            format!("vote r{} a{} {:?} {record}", vote.round, vote.attempt, vote.phase)
+        }
+        RunMessage::Certificate(certificate) => {
+            let record = &certificate.record;
+            format!("certificate r{} {}", record.round, record.id().short())
+        }
+    }
+}

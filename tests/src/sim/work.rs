@@ -1,0 +1,200 @@
+//! The work itself: training by stand-in, checking, aggregating and recomputing for real.
+//!
+//! Invariants: works pass the product's gate and come out as permits, which are spent; checks,
+//! aggregates and records are the product's own functions.
+//! What it is not: learning. A stand-in update is random, and the same for the same round and base.
+
+use std::collections::BTreeMap;
+
+use consent::permit::TrainOther;
+use consent::{Gate, commit_data};
+use protocol::aggregate::OuterState;
+use protocol::round::check::{Base, Evidence, Outcome as Made, RecordError};
+use protocol::round::check::{build, check_evidence, verify};
+use protocol::round::{
+    Accepted, DataCommit, Input, Rejected, RoundRecord, Tip, Trained, UpdateCommit, Verdict,
+    commit_id,
+};
+use protocol::update::Update;
+use protocol::weights::Weights;
+use protocol::{CommitId, ContentId, FileHash, Frontier, Signed};
+use rand::Rng;
+
+use super::bus::{Bus, Outcome};
+use super::facts::PARAMETERS;
+use super::job::{Task, named_commits};
+use super::node::Node;
+use super::scenario::Defect;
+
+impl Node {
+    /// Works a task out and hands the round the answer.
+    pub(super) fn work(&mut self, bus: &mut Bus, task: Task) -> Outcome {
+        let input = match task {
+            Task::Train { round, base } => {
+                let update = self.train(bus, round, &base);
+                Input::Trained { round, update }
+            }
+            Task::Check { commit, base } => {
+                let verdict = self.check(&commit, &base);
+                bus.note(self.index, &format!("finds {} {verdict:?}", commit.id().short()));
+                Input::Checked { commit: commit_id(&commit), verdict }
+            }
+            Task::Build { round, base, accepted, rejected } => {
+                let record = self.build(bus, &base, &accepted, rejected).map(Box::new);
+                Input::Built { round, record }
+            }
+            Task::Verify { record, base } => {
+                let holds = self.verify(bus, &record, &base);
+                let id = record.id();
+                bus.note(self.index, &format!("recomputes {}: {holds:?}", id.short()));
+                Input::Verified { record: id, holds }
+            }
+            Task::Keep { .. } => return Ok(()),
+        };
+        self.input(bus, input)
+    }
+
+    /// Says that bytes could not be had.
+    pub(super) fn give_up(&mut self, bus: &mut Bus, task: Task) -> Outcome {
+        let input = match task {
+            Task::Train { round, .. } => Input::Trained { round, update: None },
+            Task::Check { commit, .. } => {
+                Input::Checked { commit: commit_id(&commit), verdict: Verdict::Unavailable }
+            }
+            Task::Build { round, .. } => Input::Built { round, record: None },
+            Task::Verify { record, .. } => Input::Verified { record: record.id(), holds: None },
+            Task::Keep { .. } => return Ok(()),
+        };
+        bus.note(self.index, &format!("gives up {input:?}"));
+        self.input(bus, input)
+    }
+
+    /// The frontier with this hash, if its bytes are here.
+    pub(super) fn frontier(&self, hash: &FileHash) -> Option<Frontier> {
+        Frontier::from_bytes(self.disk.blobs.get(hash)?).ok()
+    }
+
+    fn base(&self, tip: &Tip) -> Option<Base> {
+        let weights = Weights::from_bytes(self.disk.blobs.get(&tip.model)?).ok()?;
+        let outer = OuterState::from_bytes(self.disk.blobs.get(&tip.outer)?, PARAMETERS).ok()?;
+        Some(Base { tip: tip.clone(), weights, outer, required: self.frontier(&tip.frontier)? })
+    }
+
+    fn evidence(&self, commit: Signed<UpdateCommit>) -> Option<Evidence> {
+        let blob = |hash| self.disk.blobs.get(hash).map(|bytes| bytes.to_vec());
+        let update = blob(&commit.value().update)?;
+        let frontier = blob(&commit.value().data.frontier)?;
+        Some(Evidence { commit, update, frontier })
+    }
+
+    fn train(&mut self, bus: &mut Bus, round: u64, base: &Tip) -> Option<Trained> {
+        let (data, used) = self.gate(bus)?;
+        bus.library.used(data.used_root, used);
+        let label = format!("delta {} {round} {}", self.index, base.id);
+        let mut rng = self.facts.seed.child(&label).rng();
+        let size = rng.random_range(0.01f32..1.2);
+        let delta: Vec<f32> = (0..PARAMETERS).map(|_| rng.random_range(-size..size)).collect();
+        let update = Update::quantise(&delta, &mut [0.0; PARAMETERS]).to_bytes();
+        let (data, update) = self.misbehave(data, update);
+        let update_bytes = update.len() as u64;
+        Some(Trained { update: self.keep(bus, update), update_bytes, data })
+    }
+
+    /// Asks the gate for every work; nothing admitted is no data.
+    fn gate(&mut self, bus: &mut Bus) -> Option<(DataCommit, Vec<ContentId>)> {
+        let day_ms = self.day_ms(bus);
+        let held = self.facts.held[self.index].iter().copied();
+        let live = self.live.as_ref()?;
+        let gate = Gate::new(&live.ledger, &self.facts.policy, day_ms);
+        let (permits, denials) = gate.decide_many::<TrainOther>(held.clone());
+        let mut used: Vec<ContentId> = permits.into_iter().map(|permit| permit.spend()).collect();
+        if self.facts.has(Defect::SkipGate) {
+            used = held.collect();
+        }
+        let data = commit_data(&used, &denials, gate.frontier(), &self.facts.policy);
+        let frontier = live.ledger.frontier().to_bytes();
+        bus.refused += denials.len() as u64;
+        bus.note(self.index, &format!("trains on {} works, {} refused", data.used, data.excluded));
+        self.keep(bus, frontier);
+        (data.used > 0).then_some((data, used))
+    }
+
+    /// What a rogue trainer does at times: something that every steward must reject alike.
+    fn misbehave(&mut self, data: DataCommit, update: Vec<u8>) -> (DataCommit, Vec<u8>) {
+        if self.facts.rogue != Some(self.index) || self.rng.random_bool(0.5) {
+            return (data, update);
+        }
+        match self.rng.random_range(0..3) {
+            0 => (data, vec![0xff; 20]),
+            1 => (DataCommit { policy: FileHash::of(b"another"), ..data }, update),
+            _ => (DataCommit { frontier: Frontier::default().id(), ..data }, update),
+        }
+    }
+
+    fn check(&self, commit: &Signed<UpdateCommit>, base: &Tip) -> Verdict {
+        let required = self.frontier(&base.frontier);
+        let Some((evidence, required)) = self.evidence(commit.clone()).zip(required) else {
+            return Verdict::Unavailable;
+        };
+        match check_evidence(self.facts.spec.value(), &evidence, &required) {
+            Ok(_) => Verdict::Good,
+            Err(reason) => Verdict::Bad(reason),
+        }
+    }
+
+    fn build(
+        &mut self,
+        bus: &mut Bus,
+        tip: &Tip,
+        accepted: &[Accepted],
+        rejected: Vec<Rejected>,
+    ) -> Option<RoundRecord> {
+        let base = self.base(tip)?;
+        let updates: Option<Vec<(Accepted, Update)>> = accepted
+            .iter()
+            .map(|accepted| {
+                let bytes = self.disk.blobs.get(&accepted.update)?;
+                Some((accepted.clone(), Update::from_bytes(bytes, PARAMETERS).ok()?))
+            })
+            .collect();
+        // The ledger may lack what the round before has bound; the next round must not.
+        let known = self.live.as_ref()?.ledger.frontier().merge(&base.required);
+        let frontier = self.keep(bus, known.to_bytes());
+        let (run, spec) = (self.facts.run, self.facts.spec.value());
+        let made = build(run, spec, &base, updates?, rejected, frontier, 1).ok()?;
+        let mut record = made.record.clone();
+        self.keep_outcome(bus, &made);
+        if self.facts.has(Defect::TrustRecords) {
+            record.model_out = base.tip.model;
+        }
+        Some(record)
+    }
+
+    fn verify(&mut self, bus: &mut Bus, record: &RoundRecord, tip: &Tip) -> Option<bool> {
+        if self.facts.has(Defect::TrustRecords) {
+            return Some(true);
+        }
+        let base = self.base(tip)?;
+        let bound = self.frontier(&record.frontier)?;
+        let evidence: BTreeMap<CommitId, Evidence> = named_commits(record)
+            .filter_map(|id| Some((id, self.evidence(self.commit(id)?.clone())?)))
+            .collect();
+        let (run, spec) = (self.facts.run, self.facts.spec.value());
+        match verify(run, spec, &base, record, &evidence, &bound, 1) {
+            Ok(made) => {
+                self.keep_outcome(bus, &made);
+                Some(true)
+            }
+            Err(RecordError::Missing(..)) => None,
+            Err(error) => {
+                bus.note(self.index, &format!("refuses {}: {error}", record.id().short()));
+                Some(false)
+            }
+        }
+    }
+
+    fn keep_outcome(&mut self, bus: &mut Bus, made: &Made) {
+        self.keep(bus, made.weights.to_bytes());
+        self.keep(bus, made.outer.to_bytes());
+    }
+}

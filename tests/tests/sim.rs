@@ -1,0 +1,108 @@
+//! Runs under many seeds, each checked after every event.
+//!
+//! Environment: `ACCORD_SIM_SEEDS` says how many seeds (64), `ACCORD_SIM_FIRST` from which on (0),
+//! `ACCORD_SIM_SEED` which one `replay` prints.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tests::sim::{Defect, Failure, Report, Rule, Scenario, Trail, run};
+
+const SEEDS: u64 = 64;
+const THREADS: usize = 2;
+
+fn from_environment(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}, not a number")))
+}
+
+/// Runs seeds `first..end`; returns what all that held come to, and those that did not.
+fn run_seeds(first: u64, end: u64) -> (Report, Vec<Failure>) {
+    let next = AtomicU64::new(first);
+    let outcome = Mutex::new((Report::default(), Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= end {
+                        return;
+                    }
+                    let result = run(seed, &Scenario::small(), Trail::Quiet);
+                    let mut outcome = outcome.lock().unwrap();
+                    match result {
+                        Ok((report, _)) => outcome.0 = outcome.0.join(&report),
+                        Err(failure) => outcome.1.push(*failure),
+                    }
+                }
+            });
+        }
+    });
+    outcome.into_inner().unwrap()
+}
+
+#[test]
+fn every_seed_holds() {
+    let first = from_environment("ACCORD_SIM_FIRST").unwrap_or(0);
+    let seeds = from_environment("ACCORD_SIM_SEEDS").unwrap_or(SEEDS);
+    let (report, mut failures) = run_seeds(first, first + seeds);
+    failures.sort_by_key(|failure| failure.seed);
+    for failure in failures.iter().take(5) {
+        println!("{failure}\n");
+    }
+    let broken: Vec<(u64, Rule)> = failures.iter().map(|f| (f.seed, f.violation.rule)).collect();
+    println!("{report:?}");
+    assert!(broken.is_empty(), "{} of {seeds} seeds broke a rule: {broken:?}", broken.len());
+
+    // The seeds mean little if nothing goes wrong in them.
+    let reached = [
+        ("losses", report.lost),
+        ("doubles", report.doubled),
+        ("crashes", report.crashes),
+        ("torn journals", report.torn),
+        ("second attempts", report.attempt_max),
+        ("rejected updates", report.rejected),
+        ("refused works", report.refused),
+    ];
+    for (what, count) in reached {
+        assert!(count > 0, "no {what} in {seeds} seeds");
+    }
+}
+
+#[test]
+fn one_seed_has_one_trace() {
+    for seed in [1, 2, 3] {
+        let [one, two] = [(); 2].map(|()| run(seed, &Scenario::small(), Trail::Quiet));
+        assert_eq!(one.unwrap(), two.unwrap(), "seed {seed} differs from itself");
+    }
+    let other = run(4, &Scenario::small(), Trail::Quiet).unwrap().1;
+    assert_ne!(run(1, &Scenario::small(), Trail::Quiet).unwrap().1, other);
+}
+
+/// Prints the whole trace of the seed named in the environment; without one there is nothing to do.
+#[test]
+fn replay() {
+    let Some(seed) = from_environment("ACCORD_SIM_SEED") else { return };
+    match run(seed, &Scenario::small(), Trail::Print) {
+        Ok((report, hash)) => println!("seed {seed} holds: {report:?}, trace {hash}"),
+        Err(failure) => panic!("{failure}"),
+    }
+}
+
+/// A checker that never objects would pass everything above.
+#[test]
+fn planted_mistakes_are_found() {
+    let planted = [
+        (Defect::SendUnsynced, &[Rule::DurableFirst, Rule::SignedOnce][..]),
+        (Defect::ForgetJournal, &[Rule::SignedOnce, Rule::DurableFirst][..]),
+        (Defect::SkipGate, &[Rule::Consent][..]),
+        (Defect::TrustRecords, &[Rule::Recomputes][..]),
+        (Defect::IgnoreCatchUp, &[Rule::Ends][..]),
+    ];
+    for (defect, rules) in planted {
+        let scenario = Scenario::small().with(defect);
+        let found = (0..20).find_map(|seed| run(seed, &scenario, Trail::Quiet).err());
+        let found = found.unwrap_or_else(|| panic!("{defect:?} passes 20 seeds"));
+        assert!(rules.contains(&found.violation.rule), "{defect:?}: {found}");
+    }
+}
