@@ -9,13 +9,13 @@ use protocol::{FileHash, Signed};
 use crate::net::{Net, Topic};
 
 /// Gossips a repo head and names this node as a provider of its revision.
-pub async fn announce_head(net: &Net, head: &Signed<Head>) {
+pub(crate) async fn announce_head(net: &Net, head: &Signed<Head>) {
     publish(net, Topic::Heads, head.bytes().to_vec()).await;
     net.provide(FileHash::from(head.value().revision)).await;
 }
 
 /// Gossips bytes; a failure only means that others ask for them later.
-pub async fn publish(net: &Net, topic: Topic, bytes: Vec<u8>) {
+pub(crate) async fn publish(net: &Net, topic: Topic, bytes: Vec<u8>) {
     if let Err(error) = net.publish(topic, bytes).await {
         tracing::debug!(%error, "not gossiped");
     }

@@ -118,8 +118,7 @@ pub async fn run(
     };
     let (key, owner) = (home.node().clone(), home.owner()?);
     let (of_runs, stop) = (tasks.clone(), cancel.child_token());
-    let runs =
-        RunBook::open(means.clone(), key, owner, Arc::clone(&heads), of_runs, stop).await?;
+    let runs = RunBook::open(means.clone(), key, owner, Arc::clone(&heads), of_runs, stop).await?;
     let runs = Arc::new(runs);
     let inbox = Inbox {
         net: net.clone(),
@@ -127,6 +126,7 @@ pub async fn run(
         ledger,
         heads: Arc::clone(&heads),
         runs: Arc::clone(&runs),
+        recent: Arc::default(),
     };
     tasks.spawn(inbox.run(events, tasks.clone(), cancel.child_token()));
     tasks.spawn(remember_peers(net.clone(), store, cancel.child_token()));
@@ -155,11 +155,7 @@ pub async fn run(
     Ok(served?)
 }
 
-fn net_options(
-    options: &UpOptions,
-    home: &Home,
-    store: &Store,
-) -> Result<NetOptions, StoreError> {
+fn net_options(options: &UpOptions, home: &Home, store: &Store) -> Result<NetOptions, StoreError> {
     let remembered = store.peers()?;
     let remembered = remembered.iter().filter_map(|address| address.parse().ok());
     Ok(NetOptions {

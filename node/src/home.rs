@@ -175,7 +175,8 @@ impl Home {
         let rule = "it does not hold two seeds of 64 hexadecimal digits";
         let damaged = || HomeError::Damaged { path: path.clone(), rule };
         let mut seeds = text.lines().map(parse_seed);
-        let (daily, root) = seeds.next().flatten().zip(seeds.next().flatten()).ok_or_else(damaged)?;
+        let (daily, root) =
+            seeds.next().flatten().zip(seeds.next().flatten()).ok_or_else(damaged)?;
         let keys = (SecretKey::from_seed(&daily), SecretKey::from_seed(&root));
         Ok((Identity::new(keys.0, keys.1, 0), made))
     }
@@ -233,13 +234,19 @@ fn write_new(path: &Path, text: &str) -> Result<bool, HomeError> {
 }
 
 fn create_dir(dir: &Path) -> Result<(), HomeError> {
-    fs::create_dir_all(dir)
-        .map_err(|source| HomeError::Io { doing: "make", path: dir.to_owned(), source })
+    fs::create_dir_all(dir).map_err(|source| HomeError::Io {
+        doing: "make",
+        path: dir.to_owned(),
+        source,
+    })
 }
 
 fn read(path: &Path) -> Result<String, HomeError> {
-    fs::read_to_string(path)
-        .map_err(|source| HomeError::Io { doing: "read", path: path.to_owned(), source })
+    fs::read_to_string(path).map_err(|source| HomeError::Io {
+        doing: "read",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn read_seed(path: &Path) -> Result<[u8; 32], HomeError> {

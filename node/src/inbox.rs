@@ -4,17 +4,19 @@
 //! disk; what no honest node sends is rejected and counted against its sender; work per event is
 //! bounded and never blocks the next one for long. What it is not: the rules of what it carries.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use protocol::exchange::{Answer, Question};
 use protocol::limits::CERTIFICATES_SENT_MAX;
 use protocol::round::{Kind, Wire};
-use protocol::{OpenError, PublicKey};
+use protocol::{FileHash, OpenError, PublicKey};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::announce::publish;
+use crate::clock::steady_ms;
 use crate::ledger_book::{LedgerBook, TakeError};
 use crate::net::{Net, NetEvent, Topic, Verdict};
 use crate::repo::{HeadBook, HeadError};
@@ -25,12 +27,16 @@ use crate::store::Store;
 const AT_ONCE: usize = 32;
 /// Records, heads or announcements looked at for one answer; its bytes are bounded by the page.
 const PAGE_ITEMS_MAX: usize = 4_096;
+/// How soon the same message of a run is passed on again.
+const REPEAT_MS: u64 = 400;
+/// Messages of runs whose passing on is remembered.
+const RECENT_MAX: usize = 65_536;
 /// Pages asked of one peer in one meeting.
 const PAGES_MAX: u64 = 1_024;
 
 /// Everything that events need.
 #[derive(Debug, Clone)]
-pub struct Inbox {
+pub(crate) struct Inbox {
     /// The network.
     pub net: Net,
     /// Metadata.
@@ -41,6 +47,29 @@ pub struct Inbox {
     pub heads: Arc<HeadBook>,
     /// Runs.
     pub runs: Arc<RunBook>,
+    /// Messages of runs passed on lately.
+    pub recent: Arc<Recent>,
+}
+
+/// Messages passed on lately: what is said again is passed on again, but not at a liar's pace.
+#[derive(Debug, Default)]
+pub(crate) struct Recent(Mutex<BTreeMap<FileHash, u64>>);
+
+impl Recent {
+    /// Whether a message may be passed on now, and notes that it was.
+    fn is_due(&self, message: FileHash) -> bool {
+        let now = steady_ms();
+        // A map of times is whole after a panic elsewhere.
+        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if recent.len() >= RECENT_MAX {
+            recent.retain(|_, passed| now < *passed + REPEAT_MS);
+        }
+        let known = recent.get(&message).is_some_and(|passed| now < *passed + REPEAT_MS);
+        if !known && recent.len() < RECENT_MAX {
+            recent.insert(message, now);
+        }
+        !known
+    }
 }
 
 /// What a message turned out to be.
@@ -55,7 +84,7 @@ enum Judgement {
 
 impl Inbox {
     /// Handles events until the network or the node stops.
-    pub async fn run(
+    pub(crate) async fn run(
         self,
         mut events: mpsc::Receiver<NetEvent>,
         tasks: TaskTracker,
@@ -153,6 +182,9 @@ impl Inbox {
                     Judgement::Nothing
                 }
             };
+        }
+        if !self.recent.is_due(FileHash::of(&wire.bytes)) {
+            return Judgement::Nothing;
         }
         // Of a run that this node has not heard of nothing can be verified, so nothing is passed on.
         let Some(spec) = self.runs.spec(wire.run) else { return Judgement::Nothing };

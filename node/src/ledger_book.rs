@@ -33,14 +33,14 @@ pub enum TakeError {
 
 /// The ledger with its place on disk.
 #[derive(Debug)]
-pub struct LedgerBook {
+pub(crate) struct LedgerBook {
     ledger: Mutex<Ledger>,
     store: Store,
 }
 
 impl LedgerBook {
     /// Reads the ledger from disk.
-    pub fn open(store: Store) -> Result<Self, TakeError> {
+    pub(crate) fn open(store: Store) -> Result<Self, TakeError> {
         let mut ledger = Ledger::new();
         for (received_ms, bytes) in store.records()? {
             ledger.insert(Signed::<Record>::open(&bytes)?, received_ms)?;
@@ -49,24 +49,29 @@ impl LedgerBook {
     }
 
     /// Takes a record from outside. Says whether it was news.
-    pub fn take(&self, bytes: &[u8]) -> Result<bool, TakeError> {
+    pub(crate) fn take(&self, bytes: &[u8]) -> Result<bool, TakeError> {
         let record = Signed::<Record>::open(bytes)?;
         self.insert(&mut self.lock(), record)
     }
 
     /// The ledger's frontier.
-    pub fn frontier(&self) -> Frontier {
+    pub(crate) fn frontier(&self) -> Frontier {
         self.lock().frontier()
     }
 
     /// How many records are held.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.lock().len()
     }
 
     /// Records that somebody with this frontier lacks, as envelopes, after the first `skip`, at most
     /// `count`.
-    pub fn records_since(&self, frontier: &Frontier, skip: u64, count: usize) -> Vec<Vec<u8>> {
+    pub(crate) fn records_since(
+        &self,
+        frontier: &Frontier,
+        skip: u64,
+        count: usize,
+    ) -> Vec<Vec<u8>> {
         let ledger = self.lock();
         let records = ledger.records_since(frontier).skip(skip as usize).take(count);
         records.map(|record| record.bytes().to_vec()).collect()
@@ -74,14 +79,18 @@ impl LedgerBook {
 
     /// Asks the gate, at this moment; nothing comes into the ledger meanwhile. Returns the frontier
     /// that was decided on with whatever `ask` returns.
-    pub fn with_gate<T>(&self, policy: &Policy, ask: impl FnOnce(&Gate<'_>) -> T) -> (Frontier, T) {
+    pub(crate) fn with_gate<T>(
+        &self,
+        policy: &Policy,
+        ask: impl FnOnce(&Gate<'_>) -> T,
+    ) -> (Frontier, T) {
         let ledger = self.lock();
         let gate = Gate::new(&ledger, policy, now_ms());
         (ledger.frontier(), ask(&gate))
     }
 
     /// Registers that `works` may not be used for `uses`. Returns the new records' envelopes.
-    pub fn opt_out(
+    pub(crate) fn opt_out(
         &self,
         identity: &Identity,
         works: impl IntoIterator<Item = ContentId>,
@@ -92,7 +101,7 @@ impl LedgerBook {
 
     /// Registers that `works` may be used for `uses` until `not_after_ms`; what this identity had
     /// denied of them is lifted first. Returns the new records' envelopes.
-    pub fn opt_in(
+    pub(crate) fn opt_in(
         &self,
         identity: &Identity,
         works: &BTreeSet<ContentId>,

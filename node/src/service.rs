@@ -24,7 +24,7 @@ use crate::run::{Means, RunBook};
 
 /// A running node's parts, as requests need them.
 #[derive(Debug)]
-pub struct NodeService {
+pub(crate) struct NodeService {
     /// The data directory and its keys.
     pub home: Home,
     /// Network, store, ledger and device.
@@ -88,11 +88,7 @@ impl Service for NodeService {
         self.list_models().await
     }
 
-    async fn share(
-        &self,
-        request: ShareRequest,
-        progress: ProgressSender,
-    ) -> Answer<RevisionView> {
+    async fn share(&self, request: ShareRequest, progress: ProgressSender) -> Answer<RevisionView> {
         self.share_path(request, &progress).await
     }
 

@@ -138,7 +138,7 @@ impl Engine for Sled {
 
 /// A node's metadata; cheap to clone.
 #[derive(Clone)]
-pub struct Store {
+pub(crate) struct Store {
     engine: Arc<dyn Engine>,
     poisoned: Arc<AtomicBool>,
 }
@@ -151,7 +151,7 @@ impl std::fmt::Debug for Store {
 
 impl Store {
     /// Opens the metadata in `dir`, made if it is not there.
-    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn open(dir: &Path) -> Result<Self, StoreError> {
         let db = sled::Config::new()
             .path(dir)
             .cache_capacity(64 << 20)
@@ -162,19 +162,20 @@ impl Store {
     }
 
     /// Keeps a repo's head.
-    pub fn keep_head(&self, head: &Signed<Head>) -> Result<(), StoreError> {
+    pub(crate) fn keep_head(&self, head: &Signed<Head>) -> Result<(), StoreError> {
         self.put(Tree::Heads, head.id().as_bytes().to_vec(), head.bytes().to_vec())
     }
 
     /// All heads kept, as envelopes.
-    pub fn heads(&self) -> Result<Vec<Vec<u8>>, StoreError> {
+    pub(crate) fn heads(&self) -> Result<Vec<Vec<u8>>, StoreError> {
         self.values(Tree::Heads)
     }
 
     /// Keeps consent records, in this order, with when they were received.
-    pub fn keep_records(&self, records: &[(u64, Vec<u8>)]) -> Result<(), StoreError> {
+    pub(crate) fn keep_records(&self, records: &[(u64, Vec<u8>)]) -> Result<(), StoreError> {
         let last = self.engine.last(Tree::Records)?;
-        let next = last.and_then(|key| key.try_into().ok()).map_or(0, |k| u64::from_be_bytes(k) + 1);
+        let next =
+            last.and_then(|key| key.try_into().ok()).map_or(0, |k| u64::from_be_bytes(k) + 1);
         let changes = records
             .iter()
             .zip(next..)
@@ -188,7 +189,7 @@ impl Store {
     }
 
     /// All consent records, in the order kept, with when they were received.
-    pub fn records(&self) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+    pub(crate) fn records(&self) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
         self.values(Tree::Records)?
             .into_iter()
             .map(|value| {
@@ -200,18 +201,18 @@ impl Store {
     }
 
     /// Keeps a run's announcement.
-    pub fn keep_run(&self, run: RunId, spec: &[u8]) -> Result<(), StoreError> {
+    pub(crate) fn keep_run(&self, run: RunId, spec: &[u8]) -> Result<(), StoreError> {
         self.put(Tree::Runs, run.as_bytes().to_vec(), spec.to_vec())
     }
 
     /// All announcements of runs.
-    pub fn runs(&self) -> Result<Vec<Vec<u8>>, StoreError> {
+    pub(crate) fn runs(&self) -> Result<Vec<Vec<u8>>, StoreError> {
         self.values(Tree::Runs)
     }
 
     /// Appends entries to a run's journal at position `at` and the following; durable on return.
     /// A certificate among them also goes to the run's certificates.
-    pub fn journal(&self, run: RunId, at: u64, entries: &[Entry]) -> Result<(), StoreError> {
+    pub(crate) fn journal(&self, run: RunId, at: u64, entries: &[Entry]) -> Result<(), StoreError> {
         let mut changes = Vec::with_capacity(entries.len());
         for (entry, at) in entries.iter().zip(at..) {
             changes.push(Change::Put(Tree::Journal, run_key(run, at), codec::encode(entry)));
@@ -227,7 +228,7 @@ impl Store {
     }
 
     /// Forgets a run's journal before position `end`.
-    pub fn forget_journal(&self, run: RunId, end: u64) -> Result<(), StoreError> {
+    pub(crate) fn forget_journal(&self, run: RunId, end: u64) -> Result<(), StoreError> {
         let old = self.engine.scan(Tree::Journal, run.as_bytes())?;
         let before = run_key(run, end);
         let keys = old.into_iter().map(|(key, _)| key).filter(|key| *key < before);
@@ -235,7 +236,7 @@ impl Store {
     }
 
     /// A run's journal with the position of its first entry.
-    pub fn journal_of(&self, run: RunId) -> Result<(u64, Vec<Entry>), StoreError> {
+    pub(crate) fn journal_of(&self, run: RunId) -> Result<(u64, Vec<Entry>), StoreError> {
         let pairs = self.engine.scan(Tree::Journal, run.as_bytes())?;
         let damaged = StoreError::Damaged("journal");
         let first = match pairs.first() {
@@ -244,15 +245,13 @@ impl Store {
         };
         let entries = pairs
             .iter()
-            .map(|(_, value)| {
-                codec::decode(value, usize::MAX).map_err(|_| damaged.clone())
-            })
+            .map(|(_, value)| codec::decode(value, usize::MAX).map_err(|_| damaged.clone()))
             .collect::<Result<_, _>>()?;
         Ok((first, entries))
     }
 
     /// A run's certificates from `round` on, at most `count`.
-    pub fn certificates(
+    pub(crate) fn certificates(
         &self,
         run: RunId,
         round: u64,
@@ -269,7 +268,7 @@ impl Store {
     }
 
     /// Keeps what this node noted of a round of a run under a name of ours, as JSON.
-    pub fn keep_note<T: Serialize>(
+    pub(crate) fn keep_note<T: Serialize>(
         &self,
         run: RunId,
         round: u64,
@@ -281,7 +280,7 @@ impl Store {
     }
 
     /// What this node noted of a round.
-    pub fn note<T: DeserializeOwned>(
+    pub(crate) fn note<T: DeserializeOwned>(
         &self,
         run: RunId,
         round: u64,
@@ -293,7 +292,7 @@ impl Store {
     }
 
     /// Keeps the data file that this node trains on in a run, or forgets it.
-    pub fn keep_part(&self, run: RunId, data: Option<&str>) -> Result<(), StoreError> {
+    pub(crate) fn keep_part(&self, run: RunId, data: Option<&str>) -> Result<(), StoreError> {
         let key = run.as_bytes().to_vec();
         let change = match data {
             Some(data) => Change::Put(Tree::Parts, key, data.as_bytes().to_vec()),
@@ -303,19 +302,23 @@ impl Store {
     }
 
     /// The data file that this node trains on in a run.
-    pub fn part(&self, run: RunId) -> Result<Option<String>, StoreError> {
+    pub(crate) fn part(&self, run: RunId) -> Result<Option<String>, StoreError> {
         let data = self.engine.read(Tree::Parts, run.as_bytes())?;
         data.map(|data| String::from_utf8(data).map_err(|_| StoreError::Damaged("parts")))
             .transpose()
     }
 
     /// Keeps where a peer was reached.
-    pub fn keep_peer(&self, peer: PublicKey, addresses: &[String]) -> Result<(), StoreError> {
+    pub(crate) fn keep_peer(
+        &self,
+        peer: PublicKey,
+        addresses: &[String],
+    ) -> Result<(), StoreError> {
         self.put(Tree::Peers, peer.as_bytes().to_vec(), codec::encode(&addresses))
     }
 
     /// Where peers were reached, all addresses.
-    pub fn peers(&self) -> Result<Vec<String>, StoreError> {
+    pub(crate) fn peers(&self) -> Result<Vec<String>, StoreError> {
         let mut all = Vec::new();
         for value in self.values(Tree::Peers)? {
             let addresses: Vec<String> =

@@ -10,7 +10,7 @@ use protocol::ContentId;
 
 /// Why works could not be listed.
 #[derive(Debug, thiserror::Error)]
-pub enum WorksError {
+pub(crate) enum WorksError {
     /// A file or directory could not be read.
     #[error("cannot read {0}: {1}")]
     Read(PathBuf, io::Error),
@@ -24,7 +24,7 @@ pub enum WorksError {
 
 /// A work and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Work {
+pub(crate) struct Work {
     /// The file, with the row if it is a table's.
     pub place: String,
     /// Its content id.
@@ -32,7 +32,7 @@ pub struct Work {
 }
 
 /// The works in a file, or in all files under a directory.
-pub fn works_under(path: &Path) -> Result<Vec<Work>, WorksError> {
+pub(crate) fn works_under(path: &Path) -> Result<Vec<Work>, WorksError> {
     let mut found = Vec::new();
     let mut waiting = vec![path.to_owned()];
     while let Some(path) = waiting.pop() {

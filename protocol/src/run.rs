@@ -12,8 +12,8 @@ use crate::envelope::{Message, Signed};
 use crate::id::{FileHash, RoundId, RunId};
 use crate::key::PublicKey;
 use crate::limits::{
-    NAME_BYTES_MAX, POLICY_BYTES_MAX, PRESENCE_BYTES_MAX, ROUNDS_MAX, RUN_SPEC_BYTES_MAX,
-    STEWARDS_MAX, TRAINERS_INVITED_MAX, UPDATES_MAX, WEIGHT_MAX,
+    BATCH_SAMPLES_MAX, LOCAL_EPOCHS_MAX, NAME_BYTES_MAX, POLICY_BYTES_MAX, PRESENCE_BYTES_MAX,
+    ROUNDS_MAX, RUN_SPEC_BYTES_MAX, STEWARDS_MAX, TRAINERS_INVITED_MAX, UPDATES_MAX, WEIGHT_MAX,
 };
 
 /// What fixes a run, signed by the identity that creates it.
@@ -145,8 +145,8 @@ impl Message for RunSpec {
 
 impl LocalSpec {
     fn check(&self) -> Result<(), String> {
-        in_range("local.epochs", self.epochs.into(), 1, 10_000)?;
-        in_range("local.batch_size", self.batch_size.into(), 1, 1 << 20)?;
+        in_range("local.epochs", self.epochs.into(), 1, LOCAL_EPOCHS_MAX.into())?;
+        in_range("local.batch_size", self.batch_size.into(), 1, BATCH_SAMPLES_MAX as u64)?;
         in_range("local.learning_rate_micro", self.learning_rate_micro.into(), 1, 100_000_000)?;
         in_range("local.momentum_micro", self.momentum_micro.into(), 0, 999_999)?;
         in_range("local.weight_max", self.weight_max, 1, WEIGHT_MAX)

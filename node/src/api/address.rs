@@ -80,8 +80,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         assert!(matches!(Address::read(dir.path()), Err(AddressError::Missing(_))));
         Address::remove(dir.path()).expect("nothing to do");
-        let address =
-            Address { url: "http://127.0.0.1:1".into(), token: Token::new("t"), pid: 7 };
+        let address = Address { url: "http://127.0.0.1:1".into(), token: Token::new("t"), pid: 7 };
         address.write(dir.path()).expect("written");
         let read = Address::read(dir.path()).expect("read");
         assert_eq!((read.host(), read.pid), (Some("127.0.0.1:1"), 7));

@@ -26,7 +26,11 @@ impl Guard {
         Self { port, token }
     }
 
-    fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
+    fn check(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+    ) -> Result<(), (StatusCode, &'static str)> {
         let only = |name: HeaderName| {
             let mut values = headers.get_all(name).iter();
             (values.next(), values.next().is_some())
@@ -41,7 +45,8 @@ impl Guard {
             _ => return Err((StatusCode::FORBIDDEN, "a page of another origin may not call this")),
         }
         let reads = matches!(*method, Method::GET | Method::HEAD);
-        let known = || matches!(only(AUTHORIZATION), (Some(a), false) if self.token.matches(a.as_bytes()));
+        let known =
+            || matches!(only(AUTHORIZATION), (Some(a), false) if self.token.matches(a.as_bytes()));
         if reads || known() {
             return Ok(());
         }
@@ -95,7 +100,8 @@ mod tests {
         assert_eq!(check(Method::GET, &twice), Err(403));
         let from = |origin| check(Method::GET, &[(HOST, "127.0.0.1:7411"), (ORIGIN, origin)]);
         assert_eq!(from("http://127.0.0.1:7411"), Ok(()));
-        for origin in ["https://evil.example", "null", "http://127.0.0.1:1", "https://localhost:7411"]
+        for origin in
+            ["https://evil.example", "null", "http://127.0.0.1:1", "https://localhost:7411"]
         {
             assert_eq!(from(origin), Err(403), "{origin}");
         }

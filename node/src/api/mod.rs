@@ -68,8 +68,11 @@ pub trait Service: Send + Sync + 'static {
         progress: ProgressSender,
     ) -> impl Future<Output = Answer<RunView>> + Send;
     /// Trains in a run from now on.
-    fn join(&self, run: String, request: JoinRequest)
-    -> impl Future<Output = Answer<RunView>> + Send;
+    fn join(
+        &self,
+        run: String,
+        request: JoinRequest,
+    ) -> impl Future<Output = Answer<RunView>> + Send;
     /// Trains in it no more.
     fn leave(&self, run: String) -> impl Future<Output = Answer<RunView>> + Send;
     /// The runs it knows.
@@ -79,10 +82,8 @@ pub trait Service: Send + Sync + 'static {
     /// One run as it is now, and again after each change, until the reader or the node is gone.
     fn watch(&self, run: String) -> impl Future<Output = Answer<mpsc::Receiver<RunView>>> + Send;
     /// Registers that works may not be used.
-    fn opt_out(
-        &self,
-        request: ConsentRequest,
-    ) -> impl Future<Output = Answer<ConsentReply>> + Send;
+    fn opt_out(&self, request: ConsentRequest)
+    -> impl Future<Output = Answer<ConsentReply>> + Send;
     /// Registers that works may be used.
     fn opt_in(&self, request: ConsentRequest) -> impl Future<Output = Answer<ConsentReply>> + Send;
     /// What the gate says of works.

@@ -9,8 +9,8 @@ use std::future::Future;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Json, Request};
-use axum::http::header::CONTENT_TYPE;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt, stream};
 use serde::Serialize;

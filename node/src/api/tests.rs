@@ -193,8 +193,7 @@ async fn a_failure_keeps_whose_fault_it_was() {
     assert_eq!((error.to_string().as_str(), error.usage()), ("the metadata is damaged", false));
     let error = running.client.watch("unknown").await.expect_err("unknown");
     assert!(error.usage());
-    let consent =
-        ConsentRequest { paths: vec![], identity: None, uses: vec![], days: None };
+    let consent = ConsentRequest { paths: vec![], identity: None, uses: vec![], days: None };
     let error = running.client.opt_out(&consent).await.expect_err("a panic");
     assert!(error.to_string().contains("broke off"), "{error}");
     assert!(!running.client.opt_in(&consent).await.expect_err("refused").usage());
@@ -279,8 +278,7 @@ async fn work_goes_on_without_its_client_and_stops_with_the_node() {
     assert!(error.contains("stopping") || error.contains("no node is running"), "{error}");
     let error = running.client.runs().await.expect_err("gone").to_string();
     let dir = running.dir.path().display();
-    let expected =
-        format!("no node is running in {dir}: start one with `accord up --dir {dir}`");
+    let expected = format!("no node is running in {dir}: start one with `accord up --dir {dir}`");
     assert_eq!(error, expected);
 }
 

@@ -22,10 +22,10 @@ const DAYS_MAX: u64 = 730;
 #[command(name = "accord", version, arg_required_else_help = true, after_help = EXAMPLE)]
 pub(super) struct Arguments {
     /// The node's data directory; a directory of your account if left out.
-    #[arg(long, global = true, env = "ACCORD_DIR", value_name = "DIR")]
+    #[arg(long, global = true, env = "ACCORD_DIR", value_name = "DIR", display_order = 900)]
     pub(super) dir: Option<PathBuf>,
     /// Print JSON instead of text.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 901)]
     pub(super) json: bool,
     #[command(subcommand)]
     pub(super) verb: Verb,

@@ -152,7 +152,7 @@ mod tests {
         let view = view();
         let text = shared_text(&view, Style::PLAIN);
         assert!(text.contains(&format!("accord get {}/digits\n", view.owner)), "{text}");
-        let text = models_text(&[view.clone()], Style::PLAIN);
+        let text = models_text(std::slice::from_ref(&view), Style::PLAIN);
         assert!(text.contains(&format!("{}/digits", view.owner.short())), "{text}");
         assert!(models_text(&[], Style::PLAIN).contains("accord share"));
         let mut reply = GetReply {

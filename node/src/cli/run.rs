@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use protocol::RunId;
 use protocol::limits::API_REQUEST_BYTES_MAX;
 use serde::Serialize;
 
@@ -18,10 +19,10 @@ use super::context::{Context, absolute, absolute_text};
 use super::error::CliError;
 use super::output::{Output, Style};
 use super::progress::Reporter;
-use super::rounds::{Shown, progress_text, run_text, runs_text};
+use super::rounds::{Shown, round_text, run_text, runs_text};
 use super::signals::Signals;
 use super::table::pairs;
-use super::units::{count, duration};
+use super::units::{count, duration, short};
 
 /// A run's spec file in bytes: what fits into a request, however its text is escaped.
 const SPEC_BYTES_MAX: u64 = API_REQUEST_BYTES_MAX as u64 / 8;
@@ -31,12 +32,12 @@ const SPEC_BYTES_MAX: u64 = API_REQUEST_BYTES_MAX as u64 / 8;
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Event<'a> {
     Round {
-        run: protocol::RunId,
+        run: RunId,
         #[serde(flatten)]
         round: &'a RoundView,
     },
     Finished {
-        run: protocol::RunId,
+        run: RunId,
         published: &'a Option<String>,
     },
 }
@@ -56,7 +57,10 @@ pub(super) async fn act(context: &Context, verb: RunVerb) -> Result<(), CliError
         RunVerb::Leave { run } => {
             let view = context.client()?.leave(&run.run).await?;
             context.out.show(&view, |view, _| {
-                format!("left {}; what was certified stays, and joining again is possible", view.name)
+                format!(
+                    "left {}; what was certified stays, and joining again is possible",
+                    view.name
+                )
             })?;
             Ok(())
         }
@@ -120,13 +124,11 @@ async fn follow(out: Output, mut watch: Watch) -> Result<(), CliError> {
             view = watch.next() => view?.ok_or(CliError::Stopped)?,
             () = signals.next() => return Ok(()),
         };
-        for round in shown.new_rounds(&view) {
-            let run = view.run;
-            let first = shown.is_first(round);
-            out.show(&Event::Round { run, round }, |_, style| progress_text(round, first, style))?;
+        for (round, first) in shown.take_new(&view) {
+            let event = Event::Round { run: view.run, round };
+            out.show(&event, |_, style| round_text(round, first, style))?;
         }
-        shown.advance(&view);
-        if shown.is_over(&view) {
+        if shown.is_all(&view) {
             let (run, published) = (view.run, &view.published);
             out.show(&Event::Finished { run, published }, |_, style| finished_text(&view, style))?;
             return Ok(());
@@ -151,7 +153,7 @@ fn created_text(view: &RunView, style: Style) -> String {
 }
 
 fn watch_hint(view: &RunView) -> String {
-    format!("accord run status {} --watch", super::units::short(view.run))
+    format!("accord run status {} --watch", short(view.run))
 }
 
 fn finished_text(view: &RunView, style: Style) -> String {
@@ -170,7 +172,8 @@ fn audit_text(reply: &AuditReply, style: Style) -> String {
         count(reply.updates, "update"),
         duration(reply.elapsed_ms)
     );
-    let verdict = style.good("everything holds") + ": every aggregate, computed again, is the same\n";
+    let verdict =
+        style.good("everything holds") + ": every aggregate, computed again, is the same\n";
     verdict
         + &pairs(
             &[
@@ -184,7 +187,7 @@ fn audit_text(reply: &AuditReply, style: Style) -> String {
 
 #[cfg(test)]
 mod tests {
-    use protocol::{FileHash, RunId};
+    use protocol::FileHash;
 
     use super::*;
 

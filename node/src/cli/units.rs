@@ -72,7 +72,14 @@ mod tests {
         let sizes = [0, 1_023, 1_024, 1_536, 1_048_575, 1_048_576, 12 << 20, 5 << 30, u64::MAX];
         let read = sizes.map(size);
         let expected = [
-            "0 B", "1023 B", "1.0 KiB", "1.5 KiB", "1.0 MiB", "1.0 MiB", "12.0 MiB", "5.0 GiB",
+            "0 B",
+            "1023 B",
+            "1.0 KiB",
+            "1.5 KiB",
+            "1.0 MiB",
+            "1.0 MiB",
+            "12.0 MiB",
+            "5.0 GiB",
             "16384.0 PiB",
         ];
         assert_eq!(read, expected);
@@ -80,8 +87,15 @@ mod tests {
         assert_eq!(rate(5, 0), "0.0 MB/s");
         let times = [0, 999, 1_000, 59_949, 59_950, 125_000, 3_599_499, 3_599_500, 11_220_000];
         let expected = [
-            "0 ms", "999 ms", "1.0 s", "59.9 s", "1 min 00 s", "2 min 05 s", "59 min 59 s",
-            "1 h 00 min", "3 h 07 min",
+            "0 ms",
+            "999 ms",
+            "1.0 s",
+            "59.9 s",
+            "1 min 00 s",
+            "2 min 05 s",
+            "59 min 59 s",
+            "1 h 00 min",
+            "3 h 07 min",
         ];
         assert_eq!(times.map(duration), expected);
         assert_eq!((percent(0.9731), micro(123_456)), ("97.3 %".into(), "0.123".into()));

@@ -9,7 +9,7 @@ use consent::permit::TrainOther;
 use consent::{Gate, Ledger, Policy, Silence};
 use protocol::ContentId;
 use trainer::data::split::{dirichlet, held_out};
-use trainer::data::{write_rows, works};
+use trainer::data::{works, write_rows};
 use trainer::{Model, ModelConfig, Table, TableOptions};
 
 use super::DemoError;
@@ -68,8 +68,7 @@ pub(super) fn prepare(dir: &Path) -> Result<Files, DemoError> {
         rest.iter().copied().step_by(rest.len() / OPTED_OUT).take(OPTED_OUT).collect();
     let works_file = dir.join("my-works.csv");
     write_rows(&all, &taken, &works_file).map_err(|e| said(&e))?;
-    let mine: BTreeSet<ContentId> =
-        works(&works_file).map_err(|e| said(&e))?.into_iter().collect();
+    let mine: BTreeSet<ContentId> = works(&works_file).map_err(|e| said(&e))?.into_iter().collect();
     let (mut opted_out, mut rows) = (Vec::new(), Vec::new());
     for part in &parts {
         let held = works(part).map_err(|e| said(&e))?;

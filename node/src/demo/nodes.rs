@@ -41,7 +41,6 @@ pub enum NodeError {
 #[derive(Debug)]
 pub(super) struct Node {
     pub name: String,
-    pub dir: PathBuf,
     pub client: Client,
     /// Its multiaddresses.
     pub addresses: Vec<String>,
@@ -50,11 +49,7 @@ pub(super) struct Node {
 
 impl Node {
     /// Starts a node on its own directory with free ports of loopback, and waits until it is ready.
-    pub(super) async fn start(
-        dir: &Path,
-        name: &str,
-        peers: &[String],
-    ) -> Result<Self, NodeError> {
+    pub(super) async fn start(dir: &Path, name: &str, peers: &[String]) -> Result<Self, NodeError> {
         let program = std::env::current_exe().map_err(NodeError::Start)?;
         let home = dir.join(name);
         let log = dir.join(format!("{name}.log"));
@@ -81,7 +76,7 @@ impl Node {
         let client = Client::open(&home)?;
         let status = client.status().await?;
         let addresses = status.addresses;
-        Ok(Self { name: name.to_owned(), dir: home, client, addresses, child })
+        Ok(Self { name: name.to_owned(), client, addresses, child })
     }
 
     /// Asks the node to stop and waits until it has.

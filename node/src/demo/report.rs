@@ -134,7 +134,10 @@ impl Report {
         let refused = if refused.is_empty() { "0".into() } else { refused.join(", ") };
         let text = format!(
             "   {:>5}  {accuracy:>8}  {loss:>6}  {:>7}  {:<20}  {:>5}  {refused}",
-            line.round, line.accepted, bytes.join(" "), line.used
+            line.round,
+            line.accepted,
+            bytes.join(" "),
+            line.used
         );
         self.print("round", line, &text);
     }

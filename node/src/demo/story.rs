@@ -9,17 +9,17 @@ use std::time::{Duration, Instant};
 
 use protocol::{FileHash, PublicKey, RecordId};
 
+use super::DemoError;
 use super::data::{self, Files, OPTED_OUT, TRAINERS};
 use super::nodes::Node;
 use super::report::{Report, RoundLine, Summary};
-use super::DemoError;
 use crate::api::dto::{
     ConsentRequest, CreateRequest, EvalRequest, GetRequest, JoinRequest, OwnView, RoundView,
     RunView, ShareRequest,
 };
 
 /// Rounds of the demo's run.
-const ROUNDS: u64 = 12;
+const ROUNDS: u64 = 10;
 /// After which round the contributor opts out.
 const OPT_OUT_AFTER: u64 = 4;
 /// What the final model must reach on held-out digits.
@@ -69,11 +69,12 @@ async fn told(
     report.step("5. node-4 audits the run from the first round");
     let audit = ask(&nodes[3], nodes[3].client.audit(&run, |p| report.progress(&p))).await?;
     report.done();
-    promise(
-        audit.rounds == ROUNDS && audit.model == last.model,
-        || format!("the audit reaches round {ROUNDS} and root {}, not {} and {}",
-            last.model, audit.rounds, audit.model),
-    )?;
+    promise(audit.rounds == ROUNDS && audit.model == last.model, || {
+        format!(
+            "the audit reaches round {ROUNDS} and root {}, not {} and {}",
+            last.model, audit.rounds, audit.model
+        )
+    })?;
     report.say(&format!(
         "{} certificates verified, {} updates aggregated again in {} ms: same root, bit for bit",
         audit.rounds, audit.updates, audit.elapsed_ms
@@ -93,18 +94,17 @@ async fn told(
     })
 }
 
-async fn publish(
-    nodes: &[Node],
-    files: &Files,
-    report: &Report,
-) -> Result<PublicKey, DemoError> {
+async fn publish(nodes: &[Node], files: &Files, report: &Report) -> Result<PublicKey, DemoError> {
     let path = files.model.display().to_string();
     let request = ShareRequest { path, name: Some("digits".into()) };
     let shared = ask(&nodes[0], nodes[0].client.share(&request, |p| report.progress(&p))).await?;
     report.done();
     report.say(&format!(
         "node-1 shares {}/{} (revision {}, {} bytes)",
-        shared.owner.short(), shared.name, shared.revision.short(), shared.bytes
+        shared.owner.short(),
+        shared.name,
+        shared.revision.short(),
+        shared.bytes
     ));
     let model = format!("{}/digits", shared.owner);
     for node in &nodes[1..] {
@@ -142,10 +142,16 @@ train_seconds = 10
 agree_ms = 500
 
 [local]
-epochs = 3
+epochs = 5
 batch_size = 32
 learning_rate = 0.1
 momentum = 0.9
+
+[aggregate]
+norm_max = 20
+outer = "nesterov"
+outer_rate = 0.7
+outer_momentum = 0.7
 
 [consent]
 default = "opt-out"
@@ -157,7 +163,10 @@ cooling_hours = 0
     let run = view.run.to_string();
     report.say(&format!(
         "run {} ({}): {} rounds, {} steward, silence is yes until a maker says no",
-        view.run.short(), view.name, view.rounds_count, view.stewards.len()
+        view.run.short(),
+        view.name,
+        view.rounds_count,
+        view.stewards.len()
     ));
     for (node, part) in nodes.iter().zip(&files.parts) {
         wait("the run to be announced", || async {
@@ -232,13 +241,14 @@ async fn opt_out(
         })
         .await?;
     }
-    let record = *said
-        .records
-        .last()
-        .ok_or_else(|| DemoError::Promise("a statement was signed".into()))?;
+    let record =
+        *said.records.last().ok_or_else(|| DemoError::Promise("a statement was signed".into()))?;
     report.say(&format!(
         "   record {} by {} names {} works; all four nodes hold it after {} ms",
-        record.short(), said.identity.short(), said.works, at.elapsed().as_millis()
+        record.short(),
+        said.identity.short(),
+        said.works,
+        at.elapsed().as_millis()
     ));
     promise(said.works == OPTED_OUT as u64, || format!("{OPTED_OUT} works are named"))?;
     let mut open = 0;
@@ -263,7 +273,8 @@ fn check_exclusion(
         promise(own.excluded_by == by && own.used == files.rows[at] - expected, || {
             format!(
                 "node-{} leaves out exactly {expected} works in round {round}, not {:?}",
-                at + 1, own.excluded_by
+                at + 1,
+                own.excluded_by
             )
         })?;
     }
@@ -280,10 +291,9 @@ async fn round_done(
     let found = |view: RunView| {
         view.history.into_iter().find(|r| r.round == round && r.evaluation.is_some())
     };
-    let view = wait(&what, || async {
-        Ok(ask(&nodes[0], nodes[0].client.run(run)).await.map(found)?)
-    })
-    .await?;
+    let view =
+        wait(&what, || async { Ok(ask(&nodes[0], nodes[0].client.run(run)).await.map(found)?) })
+            .await?;
     let mut own = Vec::new();
     for node in &nodes[..TRAINERS] {
         let seen = wait(&what, || async {
@@ -356,7 +366,9 @@ async fn judge(
     let accuracy = reply.evaluation.accuracy();
     report.say(&format!(
         "   {} of {} held-out digits are right: {:.1} %",
-        reply.evaluation.correct, reply.evaluation.samples, accuracy * 100.0
+        reply.evaluation.correct,
+        reply.evaluation.samples,
+        accuracy * 100.0
     ));
     promise(accuracy >= ACCURACY_MIN, || {
         format!("the model reaches {:.0} %, not {:.1} %", ACCURACY_MIN * 100.0, accuracy * 100.0)

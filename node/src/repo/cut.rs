@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 /// Why a safetensors file cannot be shared.
 #[derive(Debug, thiserror::Error)]
-pub enum CutError {
+pub(crate) enum CutError {
     /// It could not be read.
     #[error("cannot be read: {0}")]
     Read(#[from] io::Error),

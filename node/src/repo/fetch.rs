@@ -15,13 +15,13 @@ use protocol::manifest::{Head, Manifest, ManifestError, Shard};
 use protocol::{FileHash, PublicKey, Signed};
 
 use super::heads::Resolved;
+use crate::api::ProgressSender;
 use crate::api::dto::{FileView, RevisionView};
 use crate::net::{BlobError, Blobs, FetchError, Net};
-use crate::api::ProgressSender;
 
 /// Why a revision was not fetched or written.
 #[derive(Debug, thiserror::Error)]
-pub enum GetError {
+pub(crate) enum GetError {
     /// A blob could not be had.
     #[error("cannot fetch {what}: {source}")]
     Fetch {
@@ -46,7 +46,7 @@ pub enum GetError {
 
 /// A fetched revision.
 #[derive(Debug)]
-pub struct Got {
+pub(crate) struct Got {
     /// Its manifest.
     pub manifest: Manifest,
     /// Bytes that came over the network.
@@ -61,7 +61,7 @@ pub struct Got {
 const SHARDS_AT_ONCE: usize = 8;
 
 /// Makes a revision be here, whole.
-pub async fn fetch(
+pub(crate) async fn fetch(
     net: &Net,
     head: &Signed<Head>,
     progress: &ProgressSender,
@@ -151,17 +151,19 @@ impl Transfers {
 }
 
 /// Writes a revision's files under `out`, each verified as it is written.
-pub async fn write_out(blobs: &Blobs, manifest: &Manifest, out: &Path) -> Result<(), GetError> {
+pub(crate) async fn write_out(
+    blobs: &Blobs,
+    manifest: &Manifest,
+    out: &Path,
+) -> Result<(), GetError> {
     for file in &manifest.files {
         // The path was checked with the manifest: relative, plain, and it cannot climb.
         let target = out.join(&file.path);
         let dir = target.parent().unwrap_or(out).to_owned();
         let write = |e| GetError::Write(target.clone(), e);
         std::fs::create_dir_all(&dir).map_err(write)?;
-        let mut temporary = tempfile::Builder::new()
-            .prefix(".accord-")
-            .tempfile_in(&dir)
-            .map_err(write)?;
+        let mut temporary =
+            tempfile::Builder::new().prefix(".accord-").tempfile_in(&dir).map_err(write)?;
         let mut hasher = blake3::Hasher::new();
         for shard in &file.shards {
             let bytes = blobs.read(shard.hash, shard.bytes).await?;
@@ -192,7 +194,7 @@ fn set_plain_mode(path: &Path) -> io::Result<()> {
 }
 
 /// A revision for people; `manifest` is there if this node has it.
-pub async fn revision_view(
+pub(crate) async fn revision_view(
     blobs: &Blobs,
     resolved: &Resolved,
     manifest: Option<&Manifest>,

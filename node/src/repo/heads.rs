@@ -38,14 +38,14 @@ const REPOS_MAX: usize = 100_000;
 
 /// Every repo's heads.
 #[derive(Debug)]
-pub struct HeadBook {
+pub(crate) struct HeadBook {
     repos: Mutex<BTreeMap<(PublicKey, String), BTreeMap<u64, Vec<Signed<Head>>>>>,
     store: Store,
 }
 
 /// A head that a text names.
 #[derive(Debug, Clone)]
-pub struct Resolved {
+pub(crate) struct Resolved {
     /// The head.
     pub head: Signed<Head>,
     /// Another head of the same number exists.
@@ -54,7 +54,7 @@ pub struct Resolved {
 
 impl HeadBook {
     /// Reads the heads from disk.
-    pub fn open(store: Store) -> Result<Self, HeadError> {
+    pub(crate) fn open(store: Store) -> Result<Self, HeadError> {
         let book = Self { repos: Mutex::default(), store };
         for bytes in book.store.heads()? {
             let head = Signed::<Head>::open(&bytes)?;
@@ -64,7 +64,7 @@ impl HeadBook {
     }
 
     /// Takes a head from outside. Says whether it was news.
-    pub fn take(&self, bytes: &[u8]) -> Result<bool, HeadError> {
+    pub(crate) fn take(&self, bytes: &[u8]) -> Result<bool, HeadError> {
         let head = Signed::<Head>::open(bytes)?;
         if self.has(&head) {
             return Ok(false);
@@ -74,29 +74,29 @@ impl HeadBook {
     }
 
     /// The newest head of every repo, sorted by owner and name, with whether it is forked.
-    pub fn newest(&self) -> Vec<Resolved> {
+    pub(crate) fn newest(&self) -> Vec<Resolved> {
         self.lock().values().filter_map(newest).collect()
     }
 
     /// The newest head of a repo.
-    pub fn newest_of(&self, owner: PublicKey, name: &str) -> Option<Resolved> {
+    pub(crate) fn newest_of(&self, owner: PublicKey, name: &str) -> Option<Resolved> {
         self.lock().get(&(owner, name.to_owned())).and_then(newest)
     }
 
     /// All heads, as envelopes, in a fixed order.
-    pub fn envelopes(&self) -> Vec<Vec<u8>> {
+    pub(crate) fn envelopes(&self) -> Vec<Vec<u8>> {
         let repos = self.lock();
         let heads = repos.values().flat_map(|numbers| numbers.values().flatten());
         heads.map(|head| head.bytes().to_vec()).collect()
     }
 
     /// How many repos there are.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.lock().len()
     }
 
     /// The head that `OWNER/NAME[@REVISION]` names; `me` is the owner `me`.
-    pub fn resolve(&self, text: &str, me: PublicKey) -> Result<Resolved, HeadError> {
+    pub(crate) fn resolve(&self, text: &str, me: PublicKey) -> Result<Resolved, HeadError> {
         let bad = || HeadError::Text(text.to_owned());
         let (path, revision) = match text.split_once('@') {
             Some((path, revision)) => (path, Some(revision)),
@@ -117,8 +117,9 @@ impl HeadBook {
         }
         match revision {
             None => newest(numbers).ok_or_else(|| HeadError::Unknown(text.to_owned())),
-            Some(revision) => at_revision(numbers, revision)
-                .ok_or_else(|| HeadError::Unknown(text.to_owned())),
+            Some(revision) => {
+                at_revision(numbers, revision).ok_or_else(|| HeadError::Unknown(text.to_owned()))
+            }
         }
     }
 
@@ -149,7 +150,9 @@ impl HeadBook {
         new
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(PublicKey, String), BTreeMap<u64, Vec<Signed<Head>>>>> {
+    fn lock(
+        &self,
+    ) -> MutexGuard<'_, BTreeMap<(PublicKey, String), BTreeMap<u64, Vec<Signed<Head>>>>> {
         // The map only ever gains verified heads, so a panic elsewhere leaves it usable.
         self.repos.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -9,6 +9,6 @@ mod fetch;
 mod heads;
 mod share;
 
-pub use fetch::{GetError, fetch, revision_view, write_out};
-pub use heads::{HeadBook, HeadError, Resolved};
-pub use share::{ShareError, share};
+pub(crate) use fetch::{GetError, fetch, revision_view, write_out};
+pub(crate) use heads::{HeadBook, HeadError, Resolved};
+pub(crate) use share::{ShareError, share};

@@ -15,12 +15,12 @@ use sha2::{Digest, Sha256};
 
 use super::cut::{CutError, content_cut, content_window, tensor_shards};
 use super::heads::{HeadBook, HeadError};
-use crate::net::{BlobError, Blobs};
 use crate::api::ProgressSender;
+use crate::net::{BlobError, Blobs};
 
 /// Why a path was not shared.
 #[derive(Debug, thiserror::Error)]
-pub enum ShareError {
+pub(crate) enum ShareError {
     /// There is nothing to share.
     #[error("{0} holds no files")]
     Empty(PathBuf),
@@ -55,7 +55,7 @@ pub enum ShareError {
 
 /// What was shared.
 #[derive(Debug, Clone)]
-pub struct Shared {
+pub(crate) struct Shared {
     /// The repo's new head.
     pub head: Signed<Head>,
     /// Its manifest.
@@ -64,7 +64,7 @@ pub struct Shared {
 
 /// Shares a file or directory as the next revision of `owner`'s repo `name`. If the repo is at this
 /// very revision already, that head is returned and nothing is signed.
-pub async fn share(
+pub(crate) async fn share(
     path: &Path,
     name: &str,
     owner: &SecretKey,

@@ -14,12 +14,12 @@ use protocol::round::{Certificate, CertificateError, Tip};
 
 use super::desk::{Desk, DeskError};
 use super::driver::ask_certificates;
-use crate::api::dto::AuditReply;
 use crate::api::ProgressSender;
+use crate::api::dto::AuditReply;
 
 /// Why a run does not pass, or could not be audited.
 #[derive(Debug, thiserror::Error)]
-pub enum AuditError {
+pub(crate) enum AuditError {
     /// Something that the run names could not be had.
     #[error("round {round}: {source}")]
     Missing {
@@ -45,7 +45,7 @@ pub enum AuditError {
 }
 
 /// Audits a run as far as it is certified.
-pub async fn audit(
+pub(crate) async fn audit(
     desk: &Arc<Desk>,
     progress: &ProgressSender,
 ) -> Result<AuditReply, AuditError> {
@@ -87,11 +87,7 @@ pub async fn audit(
     })
 }
 
-async fn recompute(
-    desk: &Desk,
-    base: Base,
-    certificate: &Certificate,
-) -> Result<Base, AuditError> {
+async fn recompute(desk: &Desk, base: Base, certificate: &Certificate) -> Result<Base, AuditError> {
     let record = &certificate.record;
     let missing = |source| AuditError::Missing { round: record.round, source };
     let accepted = record.accepted.iter().map(|entry| (entry.commit, entry.trainer));

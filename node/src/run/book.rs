@@ -53,7 +53,7 @@ pub enum RunError {
 
 /// The runs.
 #[derive(Debug)]
-pub struct RunBook {
+pub(crate) struct RunBook {
     means: Means,
     key: SecretKey,
     owner: SecretKey,
@@ -66,7 +66,7 @@ pub struct RunBook {
 
 impl RunBook {
     /// Reads the runs from disk and takes up those that this node takes part in.
-    pub async fn open(
+    pub(crate) async fn open(
         means: Means,
         key: SecretKey,
         owner: SecretKey,
@@ -99,13 +99,13 @@ impl RunBook {
     }
 
     /// Takes a run's announcement. Says whether it was news.
-    pub async fn take(&self, wire: &Wire) -> Result<bool, TakeRunError> {
+    pub(crate) async fn take(&self, wire: &Wire) -> Result<bool, TakeRunError> {
         let spec = wire.open_spec()?;
         self.insert(spec).await.map_err(TakeRunError::Run)
     }
 
     /// Takes a run's announcement, verified.
-    pub async fn insert(&self, spec: Signed<RunSpec>) -> Result<bool, RunError> {
+    pub(crate) async fn insert(&self, spec: Signed<RunSpec>) -> Result<bool, RunError> {
         let run = run_id(&spec);
         {
             let specs = self.specs();
@@ -123,27 +123,27 @@ impl RunBook {
     }
 
     /// All runs, by id.
-    pub fn all(&self) -> Vec<(RunId, Signed<RunSpec>)> {
+    pub(crate) fn all(&self) -> Vec<(RunId, Signed<RunSpec>)> {
         self.specs().iter().map(|(run, spec)| (*run, spec.clone())).collect()
     }
 
     /// How many runs are known.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.specs().len()
     }
 
     /// A run's specification.
-    pub fn spec(&self, run: RunId) -> Option<Signed<RunSpec>> {
+    pub(crate) fn spec(&self, run: RunId) -> Option<Signed<RunSpec>> {
         self.specs().get(&run).cloned()
     }
 
     /// The driver of a run, if this node follows it.
-    pub fn driver(&self, run: RunId) -> Option<Driver> {
+    pub(crate) fn driver(&self, run: RunId) -> Option<Driver> {
         self.drivers().get(&run).cloned()
     }
 
     /// The driver of a run, started if there is none.
-    pub async fn follow(&self, run: RunId) -> Result<Driver, RunError> {
+    pub(crate) async fn follow(&self, run: RunId) -> Result<Driver, RunError> {
         match self.driver(run) {
             Some(driver) => Ok(driver),
             None => self.take_up(run).await,
@@ -151,7 +151,7 @@ impl RunBook {
     }
 
     /// Trains in a run on the table at `data` from now on, also after a restart.
-    pub async fn join(&self, run: RunId, data: &Path) -> Result<Driver, RunError> {
+    pub(crate) async fn join(&self, run: RunId, data: &Path) -> Result<Driver, RunError> {
         let driver = self.follow(run).await?;
         let snapshot = driver.snapshot().await.ok_or(RunError::Stopped)?;
         if snapshot.finished {
@@ -170,7 +170,7 @@ impl RunBook {
     }
 
     /// Trains in a run no longer.
-    pub async fn leave(&self, run: RunId) -> Result<Driver, RunError> {
+    pub(crate) async fn leave(&self, run: RunId) -> Result<Driver, RunError> {
         let driver = self.follow(run).await?;
         self.means.store.keep_part(run, None)?;
         driver.participate(None).await;
@@ -218,7 +218,7 @@ impl RunBook {
 
 /// Why an announcement was not taken.
 #[derive(Debug, thiserror::Error)]
-pub enum TakeRunError {
+pub(crate) enum TakeRunError {
     /// It does not open: no honest node sends it.
     #[error(transparent)]
     Wire(#[from] WireError),
@@ -230,7 +230,6 @@ pub enum TakeRunError {
 async fn open_part(desk: &Desk, data: &Path) -> Result<Arc<Part>, RunError> {
     let config = desk.config().await?;
     let data = data.to_owned();
-    let table =
-        tokio::task::block_in_place(|| Table::open(&data, &config.table_options()))?;
+    let table = tokio::task::block_in_place(|| Table::open(&data, &config.table_options()))?;
     Ok(Arc::new(Part::new(table)))
 }

@@ -17,14 +17,14 @@ use trainer::{Model, ModelConfig, Table, TableOptions};
 use super::desk::Means;
 use super::spec_file::{ModelSection, SpecError, SpecFile};
 use crate::announce::announce_head;
+use crate::api::ProgressSender;
 use crate::clock::now_ms;
 use crate::net::BlobError;
-use crate::api::ProgressSender;
 use crate::repo::{self, GetError, HeadBook, HeadError, ShareError};
 
 /// Why a run was not created.
 #[derive(Debug, thiserror::Error)]
-pub enum CreateError {
+pub(crate) enum CreateError {
     /// The run file is wrong.
     #[error(transparent)]
     Spec(#[from] SpecError),
@@ -71,7 +71,7 @@ struct Start {
 }
 
 /// Makes and signs the run of a run file's text; relative paths in it start from `dir`.
-pub async fn create(
+pub(crate) async fn create(
     text: &str,
     dir: &Path,
     owner: &SecretKey,
@@ -156,8 +156,7 @@ fn read_model(
     let config_json = std::fs::read(&config_path)?;
     let model = |error: &dyn std::fmt::Display| CreateError::Model(format!("{text}: {error}"));
     let config = ModelConfig::from_json(&config_json).map_err(|e| model(&e))?;
-    let weights =
-        trainer::read_weights(&dir.join("model.safetensors")).map_err(|e| model(&e))?;
+    let weights = trainer::read_weights(&dir.join("model.safetensors")).map_err(|e| model(&e))?;
     Model::check(&config, &weights).map_err(|e| model(&e))?;
     Ok((config, config_json, weights))
 }
@@ -180,9 +179,9 @@ async fn new_model(
     let path = dir.join(data);
     let config = tokio::task::block_in_place(|| {
         let table = Table::open(&path, &TableOptions::new(label.clone()))?;
-        let (_, admission) = means.ledger.with_gate(&policy, |gate| {
-            table.admit::<TrainOther>(|work| gate.decide(work))
-        });
+        let (_, admission) = means
+            .ledger
+            .with_gate(&policy, |gate| table.admit::<TrainOther>(|work| gate.decide(work)));
         ModelConfig::mlp(admission.admitted, &section.hidden)
             .map_err(|e| CreateError::Model(format!("{}: {e}", path.display())))
     })?;
@@ -193,8 +192,7 @@ async fn new_model(
     write(files.path().join("model.safetensors"), &weights.to_bytes())?;
     write(files.path().join("config.json"), &config_json)?;
     let blobs = means.net.blobs();
-    let shared =
-        repo::share(files.path(), &file.name, owner, blobs, heads, progress).await?;
+    let shared = repo::share(files.path(), &file.name, owner, blobs, heads, progress).await?;
     announce_head(&means.net, &shared.head).await;
     Ok(Start { weights, config, config_json, repo: file.name.clone() })
 }

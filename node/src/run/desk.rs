@@ -60,7 +60,7 @@ pub enum DeskError {
 
 /// A node's means, shared by all runs.
 #[derive(Debug, Clone)]
-pub struct Means {
+pub(crate) struct Means {
     /// The network with its blobs.
     pub net: Net,
     /// Metadata.
@@ -77,7 +77,7 @@ pub struct Means {
 
 /// One run's desk.
 #[derive(Debug)]
-pub struct Desk {
+pub(crate) struct Desk {
     /// The node's means.
     pub means: Means,
     /// The run.
@@ -92,7 +92,7 @@ pub struct Desk {
 
 impl Desk {
     /// A desk for a run.
-    pub fn new(means: Means, spec: Signed<RunSpec>) -> Result<Self, DeskError> {
+    pub(crate) fn new(means: Means, spec: Signed<RunSpec>) -> Result<Self, DeskError> {
         let policy = Policy::from_bytes(&spec.value().consent.policy)
             .map_err(|e| bad("the run's consent policy", e))?;
         let run = run_id(&spec);
@@ -100,7 +100,7 @@ impl Desk {
     }
 
     /// The model's configuration.
-    pub async fn config(&self) -> Result<ModelConfig, DeskError> {
+    pub(crate) async fn config(&self) -> Result<ModelConfig, DeskError> {
         if let Some(config) = self.config.lock().unwrap_or_else(PoisonError::into_inner).clone() {
             return Ok(config);
         }
@@ -112,7 +112,7 @@ impl Desk {
     }
 
     /// Everything that the round after `tip` starts from.
-    pub async fn base(&self, tip: &Tip) -> Result<Arc<Base>, DeskError> {
+    pub(crate) async fn base(&self, tip: &Tip) -> Result<Arc<Base>, DeskError> {
         let cached = self.base.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(base) = cached.filter(|base| base.tip == *tip) {
             return Ok(base);
@@ -134,16 +134,15 @@ impl Desk {
     }
 
     /// Remembers a base that was computed here.
-    pub fn keep_base(&self, base: Arc<Base>) {
+    pub(crate) fn keep_base(&self, base: Arc<Base>) {
         *self.base.lock().unwrap_or_else(PoisonError::into_inner) = Some(base);
     }
 
     /// The weights with this root.
-    pub async fn weights(&self, root: FileHash) -> Result<Weights, DeskError> {
+    pub(crate) async fn weights(&self, root: FileHash) -> Result<Weights, DeskError> {
         let model = &self.spec.value().model;
         let bytes = self.bytes("the model", root, model.weights_bytes, &[]).await?;
-        let weights = Weights::from_bytes(&bytes)
-            .map_err(|e: WeightsError| bad("the model", e))?;
+        let weights = Weights::from_bytes(&bytes).map_err(|e: WeightsError| bad("the model", e))?;
         if weights.parameters() as u64 == model.parameters {
             Ok(weights)
         } else {
@@ -152,7 +151,7 @@ impl Desk {
     }
 
     /// The frontier with this id.
-    pub async fn frontier(
+    pub(crate) async fn frontier(
         &self,
         id: FileHash,
         hints: &[PublicKey],
@@ -167,7 +166,7 @@ impl Desk {
     }
 
     /// The bytes with this hash, from here or from a peer; whoever is in `hints` is asked first.
-    pub async fn bytes(
+    pub(crate) async fn bytes(
         &self,
         what: &'static str,
         hash: FileHash,
@@ -184,12 +183,15 @@ impl Desk {
     }
 
     /// Stores bytes, to be served.
-    pub async fn keep(&self, bytes: Vec<u8>) -> Result<FileHash, DeskError> {
+    pub(crate) async fn keep(&self, bytes: Vec<u8>) -> Result<FileHash, DeskError> {
         Ok(self.means.net.blobs().add_bytes(bytes).await?)
     }
 
     /// A commit with the bytes that it names.
-    pub async fn evidence(&self, commit: Signed<UpdateCommit>) -> Result<Evidence, DeskError> {
+    pub(crate) async fn evidence(
+        &self,
+        commit: Signed<UpdateCommit>,
+    ) -> Result<Evidence, DeskError> {
         let value = commit.value();
         let hints = [commit.signer()];
         let update_max = protocol::update::bytes_max(self.spec.value().model.parameters as usize);
@@ -204,17 +206,15 @@ impl Desk {
     }
 
     /// The evidence for these commits, by id.
-    pub async fn evidence_for(
+    pub(crate) async fn evidence_for(
         &self,
         commits: impl Iterator<Item = (CommitId, PublicKey)>,
     ) -> Result<BTreeMap<CommitId, Evidence>, DeskError> {
         let mut all = BTreeMap::new();
         for (id, trainer) in commits {
             let hash = FileHash::from_bytes(*id.as_bytes());
-            let bytes =
-                self.bytes("a commit", hash, COMMIT_BYTES_MAX as u64, &[trainer]).await?;
-            let commit =
-                Signed::<UpdateCommit>::open(&bytes).map_err(|e| bad("a commit", e))?;
+            let bytes = self.bytes("a commit", hash, COMMIT_BYTES_MAX as u64, &[trainer]).await?;
+            let commit = Signed::<UpdateCommit>::open(&bytes).map_err(|e| bad("a commit", e))?;
             debug_assert_eq!(commit_id(&commit), id, "a blob is what its hash says");
             all.insert(id, self.evidence(commit).await?);
         }
@@ -222,7 +222,7 @@ impl Desk {
     }
 
     /// Makes the ledger reach `required`, asking peers for records.
-    pub async fn reach(&self, required: &Frontier) -> Result<(), DeskError> {
+    pub(crate) async fn reach(&self, required: &Frontier) -> Result<(), DeskError> {
         for peer in self.providers(&[]).await {
             if self.means.ledger.frontier().dominates(required) {
                 return Ok(());
@@ -246,7 +246,7 @@ impl Desk {
 }
 
 /// Takes the consent records that a peer has and this node lacks. Returns how many were news.
-pub async fn pull_records(net: &Net, ledger: &LedgerBook, peer: PublicKey) -> usize {
+pub(crate) async fn pull_records(net: &Net, ledger: &LedgerBook, peer: PublicKey) -> usize {
     let mut news = 0;
     // A second pass brings what a fork hid in the first; see `consent`'s sync.
     for _ in 0..2 {

@@ -40,7 +40,7 @@ enum Command {
 
 /// A run's state at one moment.
 #[derive(Debug, Clone)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// The newest certified round.
     pub tip: Tip,
     /// The last round is certified.
@@ -57,7 +57,7 @@ pub struct Snapshot {
 
 /// A handle to a driver; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Driver {
+pub(crate) struct Driver {
     commands: mpsc::Sender<Command>,
     changes: watch::Receiver<u64>,
     desk: Arc<Desk>,
@@ -100,12 +100,12 @@ impl Driver {
     }
 
     /// The run's desk.
-    pub fn desk(&self) -> &Arc<Desk> {
+    pub(crate) fn desk(&self) -> &Arc<Desk> {
         &self.desk
     }
 
     /// Hands over a verified message. False if there is no room: it will come again.
-    pub fn message(&self, message: RunMessage) -> bool {
+    pub(crate) fn message(&self, message: RunMessage) -> bool {
         self.commands.try_send(Command::Input(Input::Message(message))).is_ok()
     }
 
@@ -116,14 +116,14 @@ impl Driver {
     }
 
     /// The state now; nothing when the node stops.
-    pub async fn snapshot(&self) -> Option<Snapshot> {
+    pub(crate) async fn snapshot(&self) -> Option<Snapshot> {
         let (sender, receiver) = oneshot::channel();
         self.commands.send(Command::Snapshot(sender)).await.ok()?;
         receiver.await.ok()
     }
 
     /// A number that changes when something worth showing has changed.
-    pub fn changes(&self) -> watch::Receiver<u64> {
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.clone()
     }
 }
@@ -153,6 +153,9 @@ impl Task {
         };
         if self.feed(first).await.is_err() {
             return;
+        }
+        if self.round.is_finished() {
+            self.finish();
         }
         loop {
             let deadline = self.round.deadline();
@@ -313,7 +316,7 @@ impl Task {
             // Auditors and stewards fetch a commit by its id, as any blob.
             self.desk.keep(commit.bytes().to_vec()).await?;
         }
-        let bytes = message.to_wire(self.desk.run).to_bytes();
+        let bytes = message.to_wire(self.desk.run, now_ms()).to_bytes();
         if let Err(error) = self.desk.means.net.publish(Topic::Runs, bytes).await {
             tracing::debug!(%error, "a message was not sent; it is said again later");
         }
@@ -375,6 +378,11 @@ impl Task {
         self.doing = "finished".into();
         self.touch();
         if self.owner.public() != self.desk.spec.signer() {
+            return;
+        }
+        let noted: Result<Option<String>, _> =
+            self.desk.means.store.note(self.desk.run, 0, publish::PUBLISHED_NOTE);
+        if !matches!(noted, Ok(None)) {
             return;
         }
         let (desk, tip) = (Arc::clone(&self.desk), self.round.tip().clone());

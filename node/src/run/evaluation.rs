@@ -24,7 +24,7 @@ const HELD_OUT_BYTES_MAX: u64 = 256 << 20;
 
 /// Why a model could not be evaluated.
 #[derive(Debug, thiserror::Error)]
-pub enum EvalError {
+pub(crate) enum EvalError {
     /// The table cannot be read for this model.
     #[error(transparent)]
     Table(#[from] trainer::TableError),
@@ -34,7 +34,7 @@ pub enum EvalError {
 }
 
 /// Evaluates a model on a table, rows refused by the gate left out and counted.
-pub fn evaluate_table(
+pub(crate) fn evaluate_table(
     config: &ModelConfig,
     weights: &Weights,
     table: &Path,
@@ -83,8 +83,9 @@ async fn held_out(desk: &Desk) -> Result<Option<PathBuf>, DeskError> {
     if !path.exists() {
         // Fetched whole and verified before it appears under its name.
         desk.bytes("the held-out table", hash, HELD_OUT_BYTES_MAX, &[]).await?;
-        std::fs::create_dir_all(&desk.means.dir)
-            .map_err(|e| DeskError::Data(format!("cannot make {}: {e}", desk.means.dir.display())))?;
+        std::fs::create_dir_all(&desk.means.dir).map_err(|e| {
+            DeskError::Data(format!("cannot make {}: {e}", desk.means.dir.display()))
+        })?;
         desk.means.net.blobs().export(hash, &path).await?;
     }
     Ok(Some(path))

@@ -52,9 +52,10 @@ pub(super) async fn train(
     let base = desk.base(&tip).await?;
     desk.reach(&base.required).await?;
     let config = desk.config().await?;
-    let (frontier, admission) = desk.means.ledger.with_gate(&desk.policy, |gate| {
-        part.table.admit::<TrainOther>(|work| gate.decide(work))
-    });
+    let (frontier, admission) = desk
+        .means
+        .ledger
+        .with_gate(&desk.policy, |gate| part.table.admit::<TrainOther>(|work| gate.decide(work)));
     if admission.admitted.is_empty() {
         let all = part.table.len();
         return Err(DeskError::Work(format!("none of {all} samples may be used")));
@@ -64,7 +65,8 @@ pub(super) async fn train(
     let data = commit_data(&works, &admission.denials, frontier, &desk.policy);
     let options = local_options(desk, trainer, round);
     let job = (Arc::clone(desk), Arc::clone(part), Arc::clone(&base));
-    let work = move || run_local(&job.0, &job.1, &job.2, &config, admission.admitted, &options, &cancel);
+    let work =
+        move || run_local(&job.0, &job.1, &job.2, &config, admission.admitted, &options, &cancel);
     let (update, result) = tokio::task::spawn_blocking(work)
         .await
         .map_err(|e| DeskError::Work(format!("training stopped: {e}")))??;
@@ -103,13 +105,7 @@ fn local_options(desk: &Desk, trainer: PublicKey, round: u64) -> LocalOptions {
     seed.update(desk.run.as_bytes()).update(trainer.as_bytes()).update(&round.to_le_bytes());
     let mut word = [0u8; 8];
     seed.finalize_xof().fill(&mut word);
-    LocalOptions {
-        epochs: local.epochs,
-        batch_samples: local.batch_size as usize,
-        learning_rate: f64::from(local.learning_rate_micro) / 1e6,
-        momentum: f64::from(local.momentum_micro) / 1e6,
-        seed: u64::from_le_bytes(word),
-    }
+    LocalOptions::new(local, u64::from_le_bytes(word))
 }
 
 fn own_view(
@@ -145,11 +141,7 @@ pub(super) async fn check(desk: &Desk, commit: Signed<UpdateCommit>, tip: Tip) -
     Input::Checked { commit: id, verdict }
 }
 
-async fn judge(
-    desk: &Desk,
-    commit: Signed<UpdateCommit>,
-    tip: Tip,
-) -> Result<Verdict, DeskError> {
+async fn judge(desk: &Desk, commit: Signed<UpdateCommit>, tip: Tip) -> Result<Verdict, DeskError> {
     desk.keep(commit.bytes().to_vec()).await?;
     if let Err(reason) = check::check_terms(desk.spec.value(), &commit) {
         return Ok(Verdict::Bad(reason));
@@ -175,8 +167,8 @@ pub(super) async fn build(
     let mut updates = Vec::with_capacity(accepted.len());
     for entry in accepted {
         let bytes = desk.bytes("an update", entry.update, update_max, &[entry.trainer]).await?;
-        let update = Update::from_bytes(&bytes, parameters)
-            .map_err(|e| super::desk::bad("an update", e))?;
+        let update =
+            Update::from_bytes(&bytes, parameters).map_err(|e| super::desk::bad("an update", e))?;
         updates.push((entry, update));
     }
     let bound = desk.means.ledger.frontier().merge(&base.required);

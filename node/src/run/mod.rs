@@ -21,9 +21,9 @@ mod publish;
 mod spec_file;
 mod view;
 
-pub use audit::audit;
-pub use book::{RunBook, RunError, TakeRunError};
-pub use create::{CreateError, create};
-pub use desk::{Means, pull_records};
-pub use driver::Driver;
-pub use evaluation::evaluate_table;
+pub(crate) use audit::audit;
+pub(crate) use book::{RunBook, RunError, TakeRunError};
+pub(crate) use create::{CreateError, create};
+pub(crate) use desk::{Means, pull_records};
+pub(crate) use driver::Driver;
+pub(crate) use evaluation::evaluate_table;

@@ -6,9 +6,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use protocol::SecretKey;
 use protocol::limits::{CERTIFICATE_BYTES_MAX, MODEL_CONFIG_BYTES_MAX};
 use protocol::round::Tip;
-use protocol::SecretKey;
 
 use super::desk::{Desk, DeskError};
 use crate::announce::announce_head;
@@ -38,7 +38,8 @@ async fn try_publish(
     owner: &SecretKey,
     publisher: &Publisher,
 ) -> Result<(), DeskError> {
-    let dir = tempfile::tempdir().map_err(|e| DeskError::Data(format!("no room for files: {e}")))?;
+    let dir =
+        tempfile::tempdir().map_err(|e| DeskError::Data(format!("no room for files: {e}")))?;
     let model = &desk.spec.value().model;
     let weights = desk.bytes("the model", tip.model, model.weights_bytes, &[]).await?;
     write(dir.path(), "model.safetensors", &weights)?;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 /// Why a run file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SpecError {
+pub(crate) enum SpecError {
     /// Not TOML of this shape.
     #[error("the run file is wrong{place}: {reason}")]
     Toml {
@@ -27,7 +27,7 @@ pub enum SpecError {
 /// A run file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SpecFile {
+pub(super) struct SpecFile {
     /// The run's name.
     pub name: String,
     /// The model to start from.
@@ -55,7 +55,7 @@ pub struct SpecFile {
 /// `[model]`: a repo of this node, or a new model for a table.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ModelSection {
+pub(super) struct ModelSection {
     /// `OWNER/NAME[@REV]` with `model.safetensors` and `config.json`.
     pub repo: Option<String>,
     /// A table like the trainers', to make a new model for: its columns and classes.
@@ -79,7 +79,7 @@ fn default_hidden() -> Vec<usize> {
 /// `[rounds]`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct RoundsSection {
+pub(super) struct RoundsSection {
     /// How many rounds.
     pub count: u64,
     /// How many accepted updates a round needs.
@@ -99,7 +99,7 @@ impl Default for RoundsSection {
 /// `[local]`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct LocalSection {
+pub(super) struct LocalSection {
     /// Passes over the samples a round.
     pub epochs: u32,
     /// Samples of a step.
@@ -114,14 +114,14 @@ pub struct LocalSection {
 
 impl Default for LocalSection {
     fn default() -> Self {
-        Self { epochs: 2, batch_size: 32, learning_rate: 0.05, momentum: 0.9, weight_max: 10_000 }
+        Self { epochs: 5, batch_size: 32, learning_rate: 0.1, momentum: 0.9, weight_max: 10_000 }
     }
 }
 
 /// `[aggregate]`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct AggregateSection {
+pub(super) struct AggregateSection {
     /// The rule.
     pub rule: RuleName,
     /// The bound on an update's norm, for `clipped-mean`.
@@ -138,10 +138,10 @@ impl Default for AggregateSection {
     fn default() -> Self {
         Self {
             rule: RuleName::ClippedMean,
-            norm_max: 100.0,
-            outer: OuterName::Average,
+            norm_max: 20.0,
+            outer: OuterName::Nesterov,
             outer_rate: 0.7,
-            outer_momentum: 0.9,
+            outer_momentum: 0.7,
         }
     }
 }
@@ -149,7 +149,7 @@ impl Default for AggregateSection {
 /// An aggregation rule's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum RuleName {
+pub(super) enum RuleName {
     /// The weighted mean of updates no longer than a bound.
     ClippedMean,
 }
@@ -157,7 +157,7 @@ pub enum RuleName {
 /// An outer optimizer's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum OuterName {
+pub(super) enum OuterName {
     /// Adds the mean.
     Average,
     /// Nesterov momentum on the mean.
@@ -167,7 +167,7 @@ pub enum OuterName {
 /// `[consent]`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct ConsentSection {
+pub(super) struct ConsentSection {
     /// What silence means.
     pub default: consent::Silence,
     /// How long an allow waits before it counts, in hours.
@@ -184,7 +184,7 @@ impl Default for ConsentSection {
 
 impl SpecFile {
     /// Reads a run file's text.
-    pub fn parse(text: &str) -> Result<Self, SpecError> {
+    pub(super) fn parse(text: &str) -> Result<Self, SpecError> {
         toml::from_str(text).map_err(|error| {
             let line = error.span().map(|span| text[..span.start.min(text.len())].lines().count());
             let place = line.map_or_else(String::new, |line| format!(" at line {}", line.max(1)));
@@ -194,7 +194,7 @@ impl SpecFile {
     }
 
     /// The aggregation rule.
-    pub fn rule(&self) -> Result<Rule, SpecError> {
+    pub(super) fn rule(&self) -> Result<Rule, SpecError> {
         let RuleName::ClippedMean = self.aggregate.rule;
         let norm_max_milli =
             scaled("aggregate.norm_max", self.aggregate.norm_max, 1e3, 0.001, 1e6)?;
@@ -202,7 +202,7 @@ impl SpecFile {
     }
 
     /// The outer optimizer.
-    pub fn outer(&self) -> Result<Outer, SpecError> {
+    pub(super) fn outer(&self) -> Result<Outer, SpecError> {
         let section = &self.aggregate;
         match section.outer {
             OuterName::Average => Ok(Outer::Average),
@@ -216,7 +216,7 @@ impl SpecFile {
     }
 
     /// A trainer's own training.
-    pub fn local(&self) -> Result<LocalSpec, SpecError> {
+    pub(super) fn local(&self) -> Result<LocalSpec, SpecError> {
         let section = &self.local;
         let rate = scaled("local.learning_rate", section.learning_rate, 1e6, 1e-6, 100.0)?;
         let momentum = scaled("local.momentum", section.momentum, 1e6, 0.0, 0.999_999)?;
@@ -230,15 +230,16 @@ impl SpecFile {
     }
 
     /// How long a round waits, in milliseconds.
-    pub fn train_ms(&self) -> Result<u64, SpecError> {
+    pub(super) fn train_ms(&self) -> Result<u64, SpecError> {
         scaled("rounds.train_seconds", self.rounds.train_seconds, 1e3, 0.01, 2_592_000.0)
     }
 
     /// The consent policy.
-    pub fn policy(&self) -> Result<consent::Policy, SpecError> {
+    pub(super) fn policy(&self) -> Result<consent::Policy, SpecError> {
         let section = &self.consent;
         let hour_ms = 3_600_000.0;
-        let cooling = scaled("consent.cooling_hours", section.cooling_hours, hour_ms, 0.0, 8_760.0)?;
+        let cooling =
+            scaled("consent.cooling_hours", section.cooling_hours, hour_ms, 0.0, 8_760.0)?;
         let name = "consent.allow_days_max";
         let most = scaled(name, section.allow_days_max, 24.0 * hour_ms, 0.0, 3_650.0)?;
         Ok(consent::Policy { default: section.default, cooling_ms: cooling, allow_ms_max: most })
@@ -261,7 +262,7 @@ mod tests {
     fn a_short_file_is_enough() {
         let spec = SpecFile::parse("name = 'x'\n[model]\nrepo = 'me/x'\n").expect("enough");
         assert_eq!(spec.rounds.count, 10);
-        assert_eq!(spec.local().expect("in range").learning_rate_micro, 50_000);
+        assert_eq!(spec.local().expect("in range").learning_rate_micro, 100_000);
         assert_eq!(spec.policy().expect("in range"), consent::Policy::default());
     }
 

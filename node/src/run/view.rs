@@ -17,7 +17,7 @@ use crate::store::StoreError;
 
 impl Driver {
     /// The run as people see it; nothing when the node stops.
-    pub async fn view(&self) -> Result<Option<RunView>, StoreError> {
+    pub(crate) async fn view(&self) -> Result<Option<RunView>, StoreError> {
         let Some(snapshot) = self.snapshot().await else { return Ok(None) };
         let desk = self.desk();
         let spec = desk.spec.value();
@@ -55,10 +55,10 @@ async fn round_view(desk: &Desk, certificate: &Certificate) -> Result<RoundView,
     for entry in &record.accepted {
         accepted.push(update_view(desk, entry).await);
     }
-    let rejected = record.rejected.iter().map(|entry| RejectView {
-        trainer: entry.trainer,
-        reason: entry.reason.to_string(),
-    });
+    let rejected = record
+        .rejected
+        .iter()
+        .map(|entry| RejectView { trainer: entry.trainer, reason: entry.reason.to_string() });
     let certified: Option<CertifiedNote> = store.note(desk.run, record.round, CERTIFIED_NOTE)?;
     Ok(RoundView {
         round: record.round,

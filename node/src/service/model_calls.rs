@@ -13,9 +13,7 @@ use trainer::{Model, ModelConfig};
 
 use super::{NodeService, existing, failed, misused};
 use crate::announce::announce_head;
-use crate::api::dto::{
-    EvalReply, EvalRequest, GetReply, GetRequest, RevisionView, ShareRequest,
-};
+use crate::api::dto::{EvalReply, EvalRequest, GetReply, GetRequest, RevisionView, ShareRequest};
 use crate::api::{Answer, ProgressSender};
 use crate::repo::{self, HeadError, Resolved, revision_view};
 use crate::run::evaluate_table;

@@ -29,14 +29,14 @@ impl NodeService {
         let owner = self.home.owner().map_err(failed)?;
         let dir = Path::new(&request.dir);
         let (means, heads) = (&self.means, &self.heads);
-        let spec = run::create(&request.spec, dir, &owner, means, heads, progress)
-            .await
-            .map_err(|error| match error {
+        let spec = run::create(&request.spec, dir, &owner, means, heads, progress).await.map_err(
+            |error| match error {
                 CreateError::Spec(_) | CreateError::Rule(_) | CreateError::Key { .. } => {
                     misused(error)
                 }
                 _ => failed(error),
-            })?;
+            },
+        )?;
         let run = run_id(&spec);
         let wire = Wire::spec(&spec).to_bytes();
         self.runs.insert(spec).await.map_err(failed)?;

@@ -25,6 +25,9 @@ pub struct Wire {
     /// An envelope, or a certificate.
     #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,
+    /// When the sender sent it, by its own count. Gossip drops what it has seen, byte for byte; a
+    /// message that is said again for those who missed it differs in this and nothing else.
+    pub sent: u64,
 }
 
 /// The kinds of message.
@@ -88,7 +91,7 @@ impl Wire {
 
     /// The announcement of a run.
     pub fn spec(spec: &Signed<RunSpec>) -> Self {
-        Self { run: run_id(spec), kind: Kind::Spec, bytes: spec.bytes().to_vec() }
+        Self { run: run_id(spec), kind: Kind::Spec, bytes: spec.bytes().to_vec(), sent: 0 }
     }
 
     /// The canonical bytes.
@@ -139,8 +142,8 @@ impl Wire {
 }
 
 impl RunMessage {
-    /// The message as it travels.
-    pub fn to_wire(&self, run: RunId) -> Wire {
+    /// The message as it travels; see [`Wire::sent`].
+    pub fn to_wire(&self, run: RunId, sent: u64) -> Wire {
         let (kind, bytes) = match self {
             Self::Presence(presence) => (Kind::Presence, presence.bytes().to_vec()),
             Self::Commit(commit) => (Kind::Commit, commit.bytes().to_vec()),
@@ -148,7 +151,7 @@ impl RunMessage {
             Self::Vote(vote) => (Kind::Vote, vote.bytes().to_vec()),
             Self::Certificate(certificate) => (Kind::Certificate, certificate.to_bytes()),
         };
-        Wire { run, kind, bytes }
+        Wire { run, kind, bytes, sent }
     }
 }
 

@@ -9,8 +9,7 @@ use std::sync::Arc;
 use protocol::aggregate::OuterState;
 use protocol::round::check::{Base, Evidence, verify};
 use protocol::round::{
-    Certificate, Effect, Entry, Input, Phase, Round, RoundRecord, RunMessage, UpdateCommit, Wire,
-    commit_id,
+    Certificate, Entry, RoundRecord, RunMessage, Tip, UpdateCommit, Wire, commit_id,
 };
 use protocol::weights::Weights;
 use protocol::{CommitId, FileHash, Frontier, PublicKey, RoundId, Signed};
@@ -19,7 +18,9 @@ use super::bus::Outcome;
 use super::facts::{Facts, PARAMETERS};
 use super::job::{envelope_hash, named_commits};
 use super::library::Library;
+use super::packet::wire;
 use super::report::{Rule, Violation};
+use super::twin::{Slot, Twin, slot};
 
 /// Who sends, and what would be left of it after a crash right now.
 #[derive(Debug)]
@@ -30,33 +31,23 @@ pub(super) struct Sender<'a> {
     pub(super) now_ms: u64,
 }
 
-/// A place in which a steward may say one thing: its key, round, attempt, and the vote's phase, or
-/// none for a proposal.
-type Slot = (PublicKey, u64, u32, Option<Phase>);
-
-/// What the last sender would say if it crashed and started again.
-#[derive(Debug, Default)]
-struct Twin {
-    /// The sender and the length of its journal.
-    place: Option<(usize, usize)>,
-    round: u64,
-    says: BTreeSet<FileHash>,
-}
-
 /// Everything seen so far.
 #[derive(Debug)]
 pub(super) struct Checker {
     facts: Arc<Facts>,
     certified: BTreeMap<u64, RoundId>,
-    /// The newest certified state, recomputed from the start.
-    base: Base,
+    /// Records proposed so far.
+    proposed: BTreeMap<RoundId, RoundRecord>,
+    /// What every record voted for or certified comes to, recomputed from the start of the run.
+    outcomes: BTreeMap<RoundId, Base>,
     /// Hashes of certificates that verified.
     certificates: BTreeSet<FileHash>,
     /// Hashes of messages that passed every check.
     passed: BTreeSet<(usize, FileHash)>,
     commits: BTreeMap<(PublicKey, u64), CommitId>,
     slots: BTreeMap<Slot, FileHash>,
-    twin: Twin,
+    /// What the last sender would say after a crash, and the length of its journal.
+    twin: Option<((usize, usize), Twin)>,
     pub(super) attempt_max: u64,
     pub(super) rejected: u64,
 }
@@ -75,12 +66,13 @@ impl Checker {
         Self {
             facts,
             certified: BTreeMap::new(),
-            base,
+            proposed: BTreeMap::new(),
+            outcomes: BTreeMap::from([(base.tip.id, base)]),
             certificates: BTreeSet::new(),
             passed: BTreeSet::new(),
             commits: BTreeMap::new(),
             slots: BTreeMap::new(),
-            twin: Twin::default(),
+            twin: None,
             attempt_max: 0,
             rejected: 0,
         }
@@ -113,7 +105,9 @@ impl Checker {
             None => {
                 self.certified.insert(round, id);
                 self.rejected += record.rejected.len() as u64;
-                self.recompute(library, &record)
+                let outcome = self.recompute(library, &record)?;
+                self.outcomes.insert(id, outcome);
+                Ok(())
             }
         }
     }
@@ -125,8 +119,7 @@ impl Checker {
         sender: &Sender<'_>,
         message: &RunMessage,
     ) -> Outcome {
-        let wire = message.to_wire(self.facts.run);
-        let bytes = wire.to_bytes();
+        let bytes = wire(message, self.facts.run).to_bytes();
         let hash = FileHash::of(&bytes);
         if self.passed.contains(&(sender.node, hash)) {
             return Ok(());
@@ -148,6 +141,7 @@ impl Checker {
             }
             RunMessage::Commit(commit) => self.commit_sent(library, sender, commit)?,
             RunMessage::Proposal(_) | RunMessage::Vote(_) => {
+                self.vouch(library, sender, message)?;
                 let slot = slot(message).expect("a proposal or a vote has a place");
                 self.attempt_max = self.attempt_max.max(slot.2.into());
                 self.says_once(sender, slot, hash)?;
@@ -194,45 +188,55 @@ impl Checker {
         Err(Violation::new(Rule::SignedOnce, what))
     }
 
+    /// A proposal, or a vote for one: the record must hold, whether or not it is certified later.
+    fn vouch(&mut self, library: &Library, sender: &Sender<'_>, message: &RunMessage) -> Outcome {
+        let id = match message {
+            RunMessage::Proposal(proposal) => {
+                let record = &proposal.value().record;
+                self.proposed.insert(record.id(), record.clone());
+                record.id()
+            }
+            RunMessage::Vote(vote) => match vote.value().record {
+                Some(id) => id,
+                None => return Ok(()),
+            },
+            _ => return Ok(()),
+        };
+        let Some(record) = self.proposed.get(&id) else {
+            let what = format!("n{} votes for a record that nobody proposed", sender.node);
+            return Err(Violation::new(Rule::Recomputes, what));
+        };
+        if !self.outcomes.contains_key(&id) {
+            let outcome = self.recompute(library, record)?;
+            self.outcomes.insert(id, outcome);
+        }
+        Ok(())
+    }
+
     /// Whether the sender, crashing now, would say the same again when it starts.
     fn would_say_again(&mut self, sender: &Sender<'_>, round: u64, hash: FileHash) -> Outcome {
         let place = (sender.node, sender.journal.len());
-        if self.twin.place != Some(place) {
-            self.twin = self.twin_of(sender)?;
-            self.twin.place = Some(place);
-        }
-        // Once it has decided it never speaks of that round again.
-        let again = self.twin.round >= round || self.twin.says.contains(&hash);
-        journaled(sender, "what made it speak", again)
-    }
-
-    /// Restores the sender from what is durable and lets it speak: it must not contradict what it
-    /// has said.
-    fn twin_of(&self, sender: &Sender<'_>) -> Result<Twin, Violation> {
-        let (spec, key) = (self.facts.spec.clone(), self.facts.keys[sender.node].clone());
-        let entries = compacted(sender.journal);
-        let mut round = Round::restore(spec, key, entries, sender.now_ms);
-        let resend_ms = self.facts.spec.value().rounds.agree_ms * 2;
-        let effects = round.handle(sender.now_ms + resend_ms, Input::Tick);
-        let mut says = BTreeSet::new();
-        for effect in effects {
-            let Effect::Send(message) = effect else { continue };
-            let hash = FileHash::of(&message.to_wire(self.facts.run).to_bytes());
-            if let Some(slot) = slot(&message).filter(|slot| self.slots.contains_key(slot)) {
-                if self.slots[&slot] != hash {
+        if self.twin.as_ref().is_none_or(|(at, _)| *at != place) {
+            let twin = Twin::of(&self.facts, sender);
+            for (slot, said) in &twin.slots {
+                if self.slots.get(slot).is_some_and(|known| known != said) {
                     let what = format!("n{} would contradict itself after a crash", sender.node);
                     return Err(Violation::new(Rule::SignedOnce, what));
                 }
             }
-            says.insert(hash);
+            self.twin = Some((place, twin));
         }
-        Ok(Twin { place: None, round: round.tip().round, says })
+        let again = self.twin.as_ref().is_some_and(|(_, twin)| twin.covers(round, hash));
+        journaled(sender, "what made it speak", again)
     }
 
-    /// Recomputes a record that is certified for the first time, from the start of the run.
-    fn recompute(&mut self, library: &Library, record: &RoundRecord) -> Outcome {
+    /// Recomputes a record, on the record that it says it follows.
+    fn recompute(&self, library: &Library, record: &RoundRecord) -> Result<Base, Violation> {
         let broken =
             |rule, what: String| Violation::new(rule, format!("r{}: {what}", record.round));
+        let unknown =
+            || broken(Rule::Recomputes, "it follows a record that nobody proposed".into());
+        let base = self.outcomes.get(&record.prev).ok_or_else(unknown)?;
         let mut trainers: Vec<PublicKey> = record.accepted.iter().map(|a| a.trainer).collect();
         trainers.sort();
         if trainers.windows(2).any(|pair| pair[0] == pair[1]) {
@@ -247,46 +251,22 @@ impl Checker {
         }
         for accepted in &record.accepted {
             let commit = &evidence[&accepted.commit].commit;
-            if let Some(work) = library.misused(commit, &self.base.required) {
+            let known = library.frontier(&commit.value().data.frontier);
+            if !known.is_some_and(|known| known.dominates(&base.required)) {
+                let what = format!("counts {:?}, which was decided too early", accepted.commit);
+                return Err(broken(Rule::Consent, what));
+            }
+            if let Some(work) = library.misused(commit, &base.required) {
                 let what = format!("counts {:?}, which used {work:?}", accepted.commit);
                 return Err(broken(Rule::Consent, what));
             }
         }
         let bound = library.frontier(&record.frontier);
         let missing = || broken(Rule::Recomputes, "nobody has its frontier's bytes".into());
-        let (bound, spec) = (bound.ok_or_else(missing)?, self.facts.spec.value());
-        let made = verify(self.facts.run, spec, &self.base, record, &evidence, &bound, 2)
+        let (required, spec) = (bound.ok_or_else(missing)?, self.facts.spec.value());
+        let made = verify(self.facts.run, spec, base, record, &evidence, &required, 1)
             .map_err(|error| broken(Rule::Recomputes, error.to_string()))?;
-        self.base = Base {
-            tip: protocol::round::Tip::of(record),
-            weights: made.weights,
-            outer: made.outer,
-            required: bound,
-        };
-        Ok(())
-    }
-}
-
-/// What a journal comes to once entries that are no longer needed are dropped.
-pub(super) fn compacted(journal: &[Entry]) -> Vec<Entry> {
-    let is_certificate = |entry: &Entry| matches!(entry, Entry::Certificate(_));
-    let newest = journal.iter().rposition(is_certificate).unwrap_or(0);
-    let (old, new) = journal.split_at(newest);
-    let word = old.iter().rfind(|entry| matches!(entry, Entry::Participate { .. }));
-    word.into_iter().chain(new).cloned().collect()
-}
-
-fn slot(message: &RunMessage) -> Option<Slot> {
-    match message {
-        RunMessage::Proposal(proposal) => {
-            let value = proposal.value();
-            Some((proposal.signer(), value.record.round, value.attempt, None))
-        }
-        RunMessage::Vote(vote) => {
-            let value = vote.value();
-            Some((vote.signer(), value.round, value.attempt, Some(value.phase)))
-        }
-        _ => None,
+        Ok(Base { tip: Tip::of(record), weights: made.weights, outer: made.outer, required })
     }
 }
 

@@ -21,8 +21,8 @@ pub(super) enum Event {
 /// What a node plans for itself.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Local {
-    /// The round's deadline.
-    Wake,
+    /// The round's deadline, by the boot's steady clock.
+    Wake(u64),
     /// The journal's newest entries are durable.
     Synced,
     /// A job's work is done.

@@ -38,7 +38,7 @@ pub(super) struct Facts {
     pub(super) works: Vec<Vec<ContentId>>,
     /// The works that each node holds; none unless it trains.
     pub(super) held: Vec<Vec<ContentId>>,
-    /// A trainer that sometimes sends what must not count.
+    /// A trainer that sometimes sends what must not count; where trainers are invited, it is not.
     pub(super) rogue: Option<usize>,
     /// What every node has at the start: model, outer state, frontier.
     pub(super) blobs: Vec<Vec<u8>>,
@@ -47,20 +47,30 @@ pub(super) struct Facts {
 impl Facts {
     pub(super) fn new(scenario: &Scenario, seed: Seed) -> Self {
         let mut rng = seed.child("facts").rng();
-        let nodes = scenario.nodes();
+        let cast = scenario.cast;
         let keys: Vec<SecretKey> =
-            (0..nodes).map(|node| seed.child(&format!("key {node}")).key()).collect();
+            (0..cast.nodes()).map(|node| seed.child(&format!("key {node}")).key()).collect();
         let works = works();
         let everything: Vec<ContentId> = works.iter().flatten().copied().collect();
-        let mut held = vec![Vec::new(); nodes];
-        let trainers = scenario.stewards..scenario.stewards + scenario.trainers;
+        let mut held = vec![Vec::new(); cast.nodes()];
+        // In some runs the last steward trains, too.
+        let first = cast.stewards - usize::from(rng.random_bool(0.3));
+        let trainers = first..cast.stewards + cast.trainers;
         for held in &mut held[trainers.clone()] {
             *held = pick(&mut rng, &everything, WORKS_HELD);
         }
-        let rogue = rng.random_bool(0.3).then(|| rng.random_range(trainers));
+        let rogue = rng.random_bool(0.4).then(|| rng.random_range(trainers.clone()));
+        let invited = trainers.filter(|node| Some(*node) != rogue).map(|node| keys[node].public());
         let policy = Policy { default: Silence::OptOut, cooling_ms: 0, allow_ms_max: 1 << 40 };
         let weights = first_model(&seed);
-        let spec = spec(scenario, &seed, &keys[..scenario.stewards], &weights, &policy);
+        let spec = RunSpec {
+            admission: match rng.random_bool(0.3) {
+                true => Admission::Invited(sorted(invited)),
+                false => Admission::Open,
+            },
+            stewards: sorted(keys[..cast.stewards].iter().map(SecretKey::public)),
+            ..spec(scenario, &seed, &weights, &policy)
+        };
         let spec = Signed::sign(spec, &seed.child("creator").key());
         let blobs = vec![
             weights.to_bytes(),
@@ -106,16 +116,15 @@ fn first_model(seed: &Seed) -> Weights {
     Weights::new(tensors).expect("small, finite and named")
 }
 
-fn spec(
-    scenario: &Scenario,
-    seed: &Seed,
-    stewards: &[SecretKey],
-    weights: &Weights,
-    policy: &Policy,
-) -> RunSpec {
+fn sorted(keys: impl Iterator<Item = PublicKey>) -> Vec<PublicKey> {
+    let mut keys: Vec<PublicKey> = keys.collect();
+    keys.sort();
+    keys
+}
+
+/// The specification, but for who takes part.
+fn spec(scenario: &Scenario, seed: &Seed, weights: &Weights, policy: &Policy) -> RunSpec {
     let mut rng = seed.child("spec").rng();
-    let mut stewards: Vec<PublicKey> = stewards.iter().map(SecretKey::public).collect();
-    stewards.sort();
     let nesterov = Outer::Nesterov { rate_milli: 700, momentum_milli: 900 };
     RunSpec {
         name: "simulated".into(),
@@ -127,7 +136,7 @@ fn spec(
             repo: "simulated".into(),
             held_out: None,
         },
-        stewards,
+        stewards: Vec::new(),
         admission: Admission::Open,
         rounds: RoundSpec {
             count: rng.random_range(scenario.rounds.0..=scenario.rounds.1),

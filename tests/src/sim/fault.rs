@@ -15,8 +15,9 @@ pub(super) fn plan(facts: &Facts, queue: &mut Queue) -> u64 {
     let scenario = &facts.scenario;
     let heals_ms = rng.random_range(scenario.heals_ms.0..=scenario.heals_ms.1);
     let mut act = |at_ms: u64, act: Act| queue.push(at_ms, Event::Act(act));
-    let nodes = scenario.nodes();
-    let residents = scenario.stewards + scenario.trainers;
+    let cast = scenario.cast;
+    let nodes = cast.nodes();
+    let residents = cast.stewards + cast.trainers;
     for node in 0..nodes {
         let late = node >= residents;
         let at_ms = if late { rng.random_range(1_000..heals_ms) } else { rng.random_range(0..400) };
@@ -29,7 +30,7 @@ pub(super) fn plan(facts: &Facts, queue: &mut Queue) -> u64 {
         act(at_ms, if rng.random_bool(0.4) { Act::Crash(node) } else { fuse });
     }
     if rng.random_bool(0.25) {
-        let node = rng.random_range(scenario.stewards..residents);
+        let node = rng.random_range(cast.stewards..residents);
         let at_ms = rng.random_range(500..heals_ms);
         act(at_ms, Act::Switch { node, joined: false });
         act(rng.random_range(at_ms..heals_ms + 1), Act::Switch { node, joined: true });

@@ -34,7 +34,7 @@ pub(super) enum Task {
         base: Tip,
     },
     Check {
-        commit: Signed<UpdateCommit>,
+        commit: Box<Signed<UpdateCommit>>,
         base: Tip,
     },
     Build {

@@ -31,9 +31,10 @@ mod report;
 mod scenario;
 mod seed;
 mod trace;
+mod twin;
 mod work;
 mod world;
 
 pub use report::{Failure, Report, Rule, Violation};
-pub use scenario::{Defect, Scenario};
+pub use scenario::{Cast, Defect, Scenario};
 pub use world::{Trail, run};

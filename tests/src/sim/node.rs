@@ -54,7 +54,8 @@ pub(super) struct Live {
     effects: VecDeque<Effect>,
     unsynced: Vec<Entry>,
     syncing: bool,
-    wake_at_ms: Option<u64>,
+    /// The deadline that is planned.
+    armed_ms: Option<u64>,
     pub(super) fuse: Option<u32>,
 }
 
@@ -120,7 +121,7 @@ impl Node {
             effects: VecDeque::new(),
             unsynced: Vec::new(),
             syncing: false,
-            wake_at_ms: None,
+            armed_ms: None,
             fuse: None,
         };
         bus.note(self.index, &format!("starts at r{}", live.round.tip().round));
@@ -188,11 +189,11 @@ impl Node {
             return Ok(());
         };
         match what {
-            Local::Wake if live.wake_at_ms == Some(bus.now_ms) => {
-                live.wake_at_ms = None;
+            Local::Wake(deadline_ms) if live.armed_ms == Some(deadline_ms) => {
+                live.armed_ms = None;
                 self.input(bus, Input::Tick)
             }
-            Local::Wake => Ok(()),
+            Local::Wake(_) => Ok(()),
             Local::Synced => {
                 live.syncing = false;
                 for entry in std::mem::take(&mut live.unsynced) {
@@ -290,7 +291,7 @@ impl Node {
             Effect::Train { round, base } => self.begin(bus, Task::Train { round, base }),
             Effect::Check { commit, base } => {
                 self.keep(bus, commit.bytes().to_vec());
-                self.begin(bus, Task::Check { commit, base })
+                self.begin(bus, Task::Check { commit: Box::new(commit), base })
             }
             Effect::Build { round, base, accepted, rejected } => {
                 self.begin(bus, Task::Build { round, base, accepted, rejected })
@@ -329,14 +330,15 @@ impl Node {
         Ok(())
     }
 
-    /// Plans the next tick.
+    /// Plans the next tick, a little late as timers are.
     fn rearm(&mut self, bus: &mut Bus) {
+        let late_ms = self.rng.random_range(0..8);
         let Some(live) = &mut self.live else { return };
         let Some(deadline_ms) = live.round.deadline() else { return };
-        let at_ms = deadline_ms.saturating_sub(live.offset_ms).max(bus.now_ms);
-        if live.wake_at_ms != Some(at_ms) {
-            live.wake_at_ms = Some(at_ms);
-            bus.plan(self.index, live.boot, at_ms - bus.now_ms, Local::Wake);
+        if live.armed_ms != Some(deadline_ms) {
+            live.armed_ms = Some(deadline_ms);
+            let after_ms = deadline_ms.saturating_sub(bus.now_ms + live.offset_ms) + late_ms;
+            bus.plan(self.index, live.boot, after_ms, Local::Wake(deadline_ms));
         }
     }
 }

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use consent::Record;
-use protocol::round::{Certificate, RunMessage};
-use protocol::{FileHash, Frontier, Signed};
+use protocol::round::{Certificate, RunMessage, Wire};
+use protocol::{FileHash, Frontier, RunId, Signed};
 
 /// One packet.
 #[derive(Debug, Clone)]
@@ -46,6 +46,11 @@ impl Packet {
             Self::Records(list) => format!("{} records", list.len()),
         }
     }
+}
+
+/// A message as it travels, whenever it is sent.
+pub(super) fn wire(message: &RunMessage, run: RunId) -> Wire {
+    message.to_wire(run, 0)
 }
 
 /// A few words for a message of the run.

@@ -54,6 +54,8 @@ impl fmt::Display for Violation {
 /// A run that broke a rule.
 #[derive(Debug, Clone)]
 pub struct Failure {
+    /// The scenario's name.
+    pub scenario: &'static str,
     /// The seed.
     pub seed: u64,
     /// The event's number, from 1.
@@ -66,16 +68,16 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, event, violation, tail } = self;
-        writeln!(f, "seed {seed} broke a rule at event {event}")?;
+        let Self { scenario, seed, event, violation, tail } = self;
+        writeln!(f, "{scenario}, seed {seed} broke a rule at event {event}")?;
         writeln!(f, "  {violation}")?;
         for line in tail {
             writeln!(f, "  | {line}")?;
         }
         write!(
             f,
-            "  replay: ACCORD_SIM_SEED={seed} cargo test --release -p tests --test sim -- \
-             replay --nocapture"
+            "  replay: ACCORD_SIM_SCENARIO={scenario} ACCORD_SIM_SEED={seed} \
+             cargo test --release -p tests --test sim -- replay --nocapture"
         )
     }
 }

@@ -6,12 +6,10 @@
 /// Bounds of a simulated run.
 #[derive(Debug, Clone)]
 pub struct Scenario {
-    /// Nodes that only vote.
-    pub stewards: usize,
-    /// Nodes that train.
-    pub trainers: usize,
-    /// Nodes that come late and only follow.
-    pub onlookers: usize,
+    /// What it is called.
+    pub name: &'static str,
+    /// Who takes part.
+    pub cast: Cast,
     /// The fewest and the most rounds of the run.
     pub rounds: (u64, u64),
     /// Accepted updates that a round needs.
@@ -33,6 +31,17 @@ pub struct Scenario {
     pub defect: Option<Defect>,
 }
 
+/// How many of each; they are numbered in this order.
+#[derive(Debug, Clone, Copy)]
+pub struct Cast {
+    /// Nodes that vote; in some seeds one of them trains as well.
+    pub stewards: usize,
+    /// Nodes that train.
+    pub trainers: usize,
+    /// Nodes that come late and only follow.
+    pub onlookers: usize,
+}
+
 /// Mistakes that a driver of the round could make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Defect {
@@ -49,30 +58,48 @@ pub enum Defect {
 }
 
 impl Scenario {
-    /// Four stewards, six trainers and a late onlooker: what every test run simulates.
+    /// Four stewards, six trainers and a late onlooker: what every test run simulates most of.
     pub fn small() -> Self {
         Self {
-            stewards: 4,
-            trainers: 6,
-            onlookers: 1,
+            name: "small",
+            cast: Cast { stewards: 4, trainers: 6, onlookers: 1 },
             rounds: (5, 8),
             updates_min: 3,
             train_ms: 1_500,
             agree_ms: (15, 250),
             heals_ms: (4_000, 16_000),
-            recovery_ms: 120_000,
+            recovery_ms: 60_000,
             crashes_max: 12,
             denies_max: 6,
             defect: None,
         }
     }
 
+    /// One steward: the same path with nobody to agree with.
+    pub fn lone() -> Self {
+        let cast = Cast { stewards: 1, trainers: 3, onlookers: 1 };
+        Self { name: "lone", cast, updates_min: 2, ..Self::small() }
+    }
+
+    /// Seven stewards, of whom five must agree.
+    pub fn wide() -> Self {
+        let cast = Cast { stewards: 7, trainers: 4, onlookers: 2 };
+        Self { name: "wide", cast, rounds: (3, 4), updates_min: 2, ..Self::small() }
+    }
+
+    /// Every scenario.
+    pub fn all() -> [Self; 3] {
+        [Self::small(), Self::lone(), Self::wide()]
+    }
+
     /// The same with a mistake planted.
     pub fn with(self, defect: Defect) -> Self {
         Self { defect: Some(defect), ..self }
     }
+}
 
-    /// How many nodes there are; stewards come first, then trainers, then onlookers.
+impl Cast {
+    /// How many there are.
     pub fn nodes(&self) -> usize {
         self.stewards + self.trainers + self.onlookers
     }

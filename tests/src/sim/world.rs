@@ -11,7 +11,6 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::bus::{Bus, Outcome};
-use super::checker::compacted;
 use super::contributor::Contributor;
 use super::event::{Act, Event};
 use super::facts::{CONTRIBUTORS, Facts};
@@ -21,6 +20,7 @@ use super::report::{Failure, Report, Rule, Violation};
 use super::scenario::Scenario;
 use super::seed::Seed;
 use super::trace::Trace;
+use super::twin::compacted;
 
 /// Events that may wait; far more than any honest run plans.
 const QUEUE_MAX: usize = 20_000;
@@ -47,7 +47,8 @@ pub fn run(
         Ok(()) => Ok((world.report(), world.bus.trace.hash())),
         Err(violation) => {
             let tail = world.bus.trace.tail();
-            Err(Box::new(Failure { seed, event: world.events, violation, tail }))
+            let (scenario, event) = (scenario.name, world.events);
+            Err(Box::new(Failure { scenario, seed, event, violation, tail }))
         }
     }
 }
@@ -70,7 +71,7 @@ impl World {
         let mut bus = Bus::new(&facts, Trace::new(prints));
         let heals_ms = fault::plan(&facts, &mut bus.queue);
         Self {
-            nodes: (0..scenario.nodes()).map(|node| Node::new(node, &facts)).collect(),
+            nodes: (0..scenario.cast.nodes()).map(|node| Node::new(node, &facts)).collect(),
             contributors: (0..CONTRIBUTORS).map(|at| Contributor::new(at, &facts)).collect(),
             rng: seed.child("world").rng(),
             facts,

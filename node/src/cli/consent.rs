@@ -1,0 +1,119 @@
+//! `accord consent opt-out`, `opt-in` and `check`.
+//!
+//! Invariants: works never leave the machine; only their ids do, and the node makes those.
+//! What it is not: the ledger or the gate (see the crate `consent`).
+
+use crate::api::dto::{CheckReply, CheckRequest, ConsentReply, ConsentRequest};
+
+use super::args::{ConsentVerb, SayArguments};
+use super::context::{Context, absolute_text};
+use super::error::CliError;
+use super::output::Style;
+use super::progress::Reporter;
+use super::table::{Table, pairs};
+use super::units::{count, shorts};
+
+pub(super) async fn act(context: &Context, verb: ConsentVerb) -> Result<(), CliError> {
+    match verb {
+        ConsentVerb::OptOut(say) => {
+            let reply = context.client()?.opt_out(&request(say, None)?).await?;
+            context.out.show(&reply, |reply, style| said_text(reply, "out", style))?;
+        }
+        ConsentVerb::OptIn { say, days } => {
+            let reply = context.client()?.opt_in(&request(say, days)?).await?;
+            context.out.show(&reply, |reply, style| said_text(reply, "in", style))?;
+        }
+        ConsentVerb::Check { path, use_name, default } => {
+            let request = CheckRequest { path: absolute_text(&path)?, use_name, default };
+            let client = context.client()?;
+            let mut reporter = Reporter::new(context.out);
+            let reply = client.check(&request, |progress| reporter.say(progress)).await;
+            reporter.end();
+            let about = request.use_name;
+            context.out.show(&reply?, |reply, style| checked_text(reply, &about, style))?;
+        }
+    }
+    Ok(())
+}
+
+fn request(say: SayArguments, days: Option<u64>) -> Result<ConsentRequest, CliError> {
+    let paths = say.paths.iter().map(|path| absolute_text(path)).collect::<Result<_, _>>()?;
+    Ok(ConsentRequest { paths, identity: say.identity, uses: say.uses, days })
+}
+
+fn said_text(reply: &ConsentReply, way: &str, style: Style) -> String {
+    let (works, records) = (count(reply.works, "work"), reply.records.len() as u64);
+    let told = match reply.peers {
+        0 => "no peer is connected; it is told to those who come".to_owned(),
+        peers => format!("sent to {}", count(peers as u64, "peer")),
+    };
+    let mut lines = vec![("identity", format!("{} ({})", reply.identity, reply.name))];
+    if let Some(keys) = &reply.made {
+        lines.push(("its keys", format!("{keys} (made just now: keep a copy)")));
+    }
+    for record in &reply.records {
+        lines.push(("record", record.to_string()));
+    }
+    format!("opted {works} {way} with {}; {told}\n", count(records, "record"))
+        + &pairs(&lines, style)
+}
+
+fn checked_text(reply: &CheckReply, about: &str, style: Style) -> String {
+    let works = count(reply.works, "work");
+    let (allowed, refused) = (reply.allowed, reply.refused);
+    let mut text = format!("{about}: of {works}, {allowed} may be used and {refused} may not\n");
+    if reply.refusals.is_empty() {
+        return text;
+    }
+    let mut table = Table::new(["refused", "records", "why"]);
+    for refusal in &reply.refusals {
+        table.row([refusal.place.clone(), shorts(&refusal.records), refusal.reason.clone()]);
+    }
+    text += &table.text(style);
+    let more = refused.saturating_sub(reply.refusals.len() as u64);
+    if more > 0 {
+        text += &format!("and {more} more\n");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::{ContentId, RecordId, SecretKey};
+
+    use super::*;
+    use crate::api::dto::Refusal;
+
+    #[test]
+    fn a_record_is_shown_whole_where_it_is_made() {
+        let record = RecordId::of(b"record");
+        let mut reply = ConsentReply {
+            identity: SecretKey::from_seed(&[1; 32]).public(),
+            name: "artist".into(),
+            made: Some("/d/identities/artist".into()),
+            works: 100,
+            records: vec![record],
+            peers: 3,
+        };
+        let text = said_text(&reply, "out", Style::PLAIN);
+        assert!(text.starts_with("opted 100 works out with 1 record; sent to 3 peers\n"), "{text}");
+        assert!(text.contains(&record.to_string()) && text.contains("keep a copy"), "{text}");
+        reply.peers = 0;
+        assert!(said_text(&reply, "in", Style::PLAIN).contains("no peer is connected"));
+    }
+
+    #[test]
+    fn refusals_name_place_reason_and_records() {
+        let records = vec![RecordId::of(b"record")];
+        let refusal = Refusal {
+            place: "a.csv row 3".into(),
+            content: ContentId::of(b"work"),
+            reason: "denied".into(),
+            records,
+        };
+        let reply = CheckReply { works: 5, allowed: 2, refused: 3, refusals: vec![refusal] };
+        let text = checked_text(&reply, "mine", Style::PLAIN);
+        assert!(text.starts_with("mine: of 5 works, 2 may be used and 3 may not\n"), "{text}");
+        assert!(text.contains("a.csv row 3") && text.ends_with("and 2 more\n"), "{text}");
+    }
+}
