@@ -202,7 +202,7 @@ pub fn write_whole(path: &Path, text: &str) -> Result<(), HomeError> {
         let path = path.to_owned();
         move |source| HomeError::Io { doing, path, source }
     };
-    let dir = path.parent().unwrap_or(Path::new("."));
+    let dir = path.parent().unwrap_or_else(|| Path::new("."));
     let mut file = tempfile::Builder::new().tempfile_in(dir).map_err(io("write"))?;
     file.write_all(text.as_bytes()).map_err(io("write"))?;
     file.as_file().sync_all().map_err(io("write"))?;
@@ -222,7 +222,7 @@ fn write_new(path: &Path, text: &str) -> Result<bool, HomeError> {
     if path.exists() {
         return Ok(false);
     }
-    let dir = path.parent().unwrap_or(Path::new("."));
+    let dir = path.parent().unwrap_or_else(|| Path::new("."));
     let mut file = tempfile::Builder::new().tempfile_in(dir).map_err(io)?;
     file.write_all(text.as_bytes()).map_err(io)?;
     file.as_file().sync_all().map_err(io)?;

@@ -21,7 +21,7 @@ struct Case {
 
 impl Case {
     fn read(path: PathBuf) -> Self {
-        let text = fs::read_to_string(&path).unwrap();
+        let text = fs::read_to_string(&path).expect("cases are UTF-8");
         let words = |heading: &str| -> Vec<String> {
             let line = text.lines().find_map(|line| line.strip_prefix(heading));
             let line = line.unwrap_or_else(|| panic!("{} has no line {heading:?}", path.display()));
@@ -62,16 +62,22 @@ fn library_dir() -> PathBuf {
 
 /// All libraries of a crate. There may be several, of builds with other features or older code.
 fn libraries(name: &str) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = fs::read_dir(library_dir())
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
+    files(&library_dir())
+        .into_iter()
         .filter(|path| {
             let file = path.file_name().and_then(|file| file.to_str()).unwrap_or_default();
             file.starts_with(&format!("lib{name}-")) && file.ends_with(".rlib")
         })
-        .collect();
-    found.sort();
-    found
+        .collect()
+}
+
+/// The files of a directory, sorted.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let entries: Vec<fs::DirEntry> =
+        fs::read_dir(dir).and_then(Iterator::collect).expect("the directory can be read");
+    let mut paths: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).collect();
+    paths.sort();
+    paths
 }
 
 fn joined(prefix: &str, path: &Path) -> OsString {
@@ -92,10 +98,7 @@ fn choices(crates: &[String]) -> Vec<Vec<PathBuf>> {
 
 fn cases() -> Vec<Case> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ui");
-    let mut paths: Vec<PathBuf> =
-        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    paths.into_iter().map(Case::read).collect()
+    files(&dir).into_iter().map(Case::read).collect()
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn run_seeds(scenario: &Scenario, first: u64, end: u64) -> Report {
                         return;
                     }
                     let result = run(seed, scenario, Trail::Quiet);
-                    let mut outcome = outcome.lock().unwrap();
+                    let mut outcome = outcome.lock().expect("no seed panics");
                     match result {
                         Ok((report, _)) => outcome.0 = outcome.0.join(&report),
                         Err(failure) => outcome.1.push(*failure),
@@ -47,7 +47,7 @@ fn run_seeds(scenario: &Scenario, first: u64, end: u64) -> Report {
             });
         }
     });
-    let (report, mut failures) = outcome.into_inner().unwrap();
+    let (report, mut failures) = outcome.into_inner().expect("no seed panics");
     failures.sort_by_key(|failure: &Failure| failure.seed);
     for failure in failures.iter().take(FAILURES_SHOWN) {
         println!("{failure}\n");

@@ -73,17 +73,18 @@ fn sources() -> Vec<Source> {
 }
 
 fn collect(dir: &Path, path: &str, sources: &mut Vec<Source>) {
-    let mut entries: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap()).collect();
+    let mut entries: Vec<_> =
+        fs::read_dir(dir).and_then(Iterator::collect).expect("the repository can be read");
     entries.sort_by_key(|entry| entry.file_name());
     for entry in entries {
         let name = entry.file_name().into_string().expect("file names are UTF-8");
         let path = format!("{path}/{name}");
-        if entry.file_type().unwrap().is_dir() {
+        if entry.file_type().expect("a type").is_dir() {
             if name != "target" {
                 collect(&entry.path(), &path, sources);
             }
         } else if name.ends_with(".rs") {
-            let text = fs::read_to_string(entry.path()).unwrap();
+            let text = fs::read_to_string(entry.path()).expect("source files are UTF-8");
             let product_lines = product_lines(&path, &text);
             sources.push(Source { path, text, product_lines });
         }
@@ -134,7 +135,7 @@ impl Source {
                 continue;
             }
             let is_end = |line: &&str| ends(line) && !line[indent.len()..].starts_with(' ');
-            let length = lines[at + 1..].iter().position(|line| is_end(line)).map_or(1, |n| n + 2);
+            let length = lines[at + 1..].iter().position(is_end).map_or(1, |n| n + 2);
             items.push((name, lines[at..at + length].to_vec()));
         }
         items

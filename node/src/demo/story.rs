@@ -112,7 +112,7 @@ async fn publish(nodes: &[Node], files: &Files, report: &Report) -> Result<Publi
             models.into_iter().find(|m| m.owner == shared.owner && m.name == "digits")
         };
         wait("the model's name to arrive", || async {
-            Ok(ask(node, node.client.models()).await.map(known)?)
+            ask(node, node.client.models()).await.map(known)
         })
         .await?;
         let request = GetRequest { model: model.clone(), out: None };
@@ -292,8 +292,7 @@ async fn round_done(
         view.history.into_iter().find(|r| r.round == round && r.evaluation.is_some())
     };
     let view =
-        wait(&what, || async { Ok(ask(&nodes[0], nodes[0].client.run(run)).await.map(found)?) })
-            .await?;
+        wait(&what, || async { ask(&nodes[0], nodes[0].client.run(run)).await.map(found) }).await?;
     let mut own = Vec::new();
     for node in &nodes[..TRAINERS] {
         let seen = wait(&what, || async {

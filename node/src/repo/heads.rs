@@ -36,10 +36,15 @@ const HEADS_PER_REPO_MAX: usize = 1_024;
 /// Most repos that are kept.
 const REPOS_MAX: usize = 100_000;
 
+/// One repo's heads by number; two of one number are a fork.
+type Numbers = BTreeMap<u64, Vec<Signed<Head>>>;
+/// Every repo, by owner and name.
+type Repos = BTreeMap<(PublicKey, String), Numbers>;
+
 /// Every repo's heads.
 #[derive(Debug)]
 pub(crate) struct HeadBook {
-    repos: Mutex<BTreeMap<(PublicKey, String), BTreeMap<u64, Vec<Signed<Head>>>>>,
+    repos: Mutex<Repos>,
     store: Store,
 }
 
@@ -150,20 +155,18 @@ impl HeadBook {
         new
     }
 
-    fn lock(
-        &self,
-    ) -> MutexGuard<'_, BTreeMap<(PublicKey, String), BTreeMap<u64, Vec<Signed<Head>>>>> {
+    fn lock(&self) -> MutexGuard<'_, Repos> {
         // The map only ever gains verified heads, so a panic elsewhere leaves it usable.
         self.repos.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn newest(numbers: &BTreeMap<u64, Vec<Signed<Head>>>) -> Option<Resolved> {
+fn newest(numbers: &Numbers) -> Option<Resolved> {
     let (_, heads) = numbers.last_key_value()?;
     Some(Resolved { head: heads.first()?.clone(), forked: heads.len() > 1 })
 }
 
-fn at_revision(numbers: &BTreeMap<u64, Vec<Signed<Head>>>, text: &str) -> Option<Resolved> {
+fn at_revision(numbers: &Numbers, text: &str) -> Option<Resolved> {
     let by_number: Option<u64> = text.parse().ok().filter(|_| text.len() < 8);
     let fits = |head: &Signed<Head>| {
         let revision: RevisionId = head.value().revision;

@@ -89,7 +89,7 @@ impl RunBook {
             tasks,
             cancel,
         };
-        for (run, spec) in book.specs().clone() {
+        for (run, spec) in book.all() {
             let is_steward = spec.value().stewards.contains(&book.key.public());
             if is_steward || book.means.store.part(run)?.is_some() {
                 book.take_up(run).await?;

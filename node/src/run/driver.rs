@@ -25,12 +25,14 @@ use crate::net::Topic;
 pub(super) const CERTIFIED_NOTE: &str = "certified";
 /// Commands that wait for a driver; beyond, gossip is ignored and comes again.
 const COMMANDS_MAX: usize = 1_024;
+/// Journal entries after which what a restart does not need is dropped.
+const JOURNAL_ENTRIES_MAX: u64 = 4_096;
 /// Peers asked for certificates at once.
 const CATCH_UP_PEERS: usize = 3;
 
 /// What a driver is asked.
 enum Command {
-    Input(Input),
+    Input(Box<Input>),
     /// Take part with this data from now on, or no longer.
     Participate(Option<Arc<Part>>),
     Snapshot(oneshot::Sender<Snapshot>),
@@ -74,8 +76,8 @@ impl Driver {
         tasks: &TaskTracker,
         cancel: CancellationToken,
     ) -> Result<Self, DeskError> {
-        let (first, entries) = desk.means.store.journal_of(desk.run)?;
-        let journal_end = first + entries.len() as u64;
+        let (journal_start, entries) = desk.means.store.journal_of(desk.run)?;
+        let entries_count = entries.len() as u64;
         let round = Round::restore(desk.spec.clone(), key, entries, steady_ms());
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
         let (changed, changes) = watch::channel(0);
@@ -86,7 +88,8 @@ impl Driver {
             part,
             owner,
             publisher,
-            journal_end,
+            journal_start,
+            journal_end: journal_start + entries_count,
             unsaved: Vec::new(),
             commands: commands.clone(),
             changed,
@@ -106,7 +109,7 @@ impl Driver {
 
     /// Hands over a verified message. False if there is no room: it will come again.
     pub(crate) fn message(&self, message: RunMessage) -> bool {
-        self.commands.try_send(Command::Input(Input::Message(message))).is_ok()
+        self.commands.try_send(Command::Input(Box::new(Input::Message(message)))).is_ok()
     }
 
     /// Takes part with this data, or no longer.
@@ -134,6 +137,8 @@ struct Task {
     part: Option<Arc<Part>>,
     owner: SecretKey,
     publisher: publish::Publisher,
+    /// The journal's first position and the one after its last.
+    journal_start: u64,
     journal_end: u64,
     unsaved: Vec<Entry>,
     commands: mpsc::Sender<Command>,
@@ -184,10 +189,10 @@ impl Task {
     async fn command(&mut self, command: Command) -> Result<(), DeskError> {
         match command {
             Command::Input(input) => {
-                if let Input::Trained { update: None, .. } = input {
+                if let Input::Trained { update: None, .. } = *input {
                     self.touch();
                 }
-                self.feed(input).await
+                self.feed(*input).await
             }
             Command::Participate(part) => {
                 let joined = part.is_some();
@@ -253,25 +258,22 @@ impl Task {
         Ok(())
     }
 
-    /// A restart needs the whole chain of certificates and this node's newest word, and steps and
-    /// commits only of the round under way: drops the rest now and then.
+    /// A restart needs this node's newest word, the newest certificate and what came after: drops
+    /// the rest now and then. The chain of certificates is kept beside the journal.
     fn compact(&mut self) -> Result<(), DeskError> {
-        const ENTRIES_MAX: u64 = 4_096;
-        let store = &self.desk.means.store;
-        if self.journal_end % ENTRIES_MAX != 0 {
+        if self.journal_end - self.journal_start < JOURNAL_ENTRIES_MAX {
             return Ok(());
         }
-        let (first, entries) = store.journal_of(self.desk.run)?;
+        let (store, run) = (&self.desk.means.store, self.desk.run);
+        let (_, entries) = store.journal_of(run)?;
         let word = entries.iter().rfind(|e| matches!(e, Entry::Participate { .. })).cloned();
-        let last = entries.iter().rposition(|e| matches!(e, Entry::Certificate(_)));
-        let kept = last.map_or(0, |at| at + 1);
-        let chain = entries[..kept].iter().filter(|e| matches!(e, Entry::Certificate(_))).cloned();
-        let rewritten: Vec<Entry> =
-            word.into_iter().chain(chain).chain(entries[kept..].iter().cloned()).collect();
-        let end = first + entries.len() as u64;
-        store.journal(self.desk.run, end, &rewritten)?;
-        store.forget_journal(self.desk.run, end)?;
-        self.journal_end = end + rewritten.len() as u64;
+        let newest = entries.iter().rposition(|e| matches!(e, Entry::Certificate(_)));
+        let kept: Vec<Entry> =
+            word.into_iter().chain(entries[newest.unwrap_or(0)..].iter().cloned()).collect();
+        self.journal_start = self.journal_end;
+        store.journal(run, self.journal_start, &kept)?;
+        store.forget_journal(run, self.journal_start)?;
+        self.journal_end += kept.len() as u64;
         Ok(())
     }
 
@@ -402,7 +404,7 @@ impl Task {
             tokio::select! {
                 () = cancel.cancelled() => {}
                 input = job => if let Some(input) = input {
-                    let _ = commands.send(Command::Input(input)).await;
+                    let _ = commands.send(Command::Input(Box::new(input))).await;
                 },
             }
         });

@@ -15,7 +15,7 @@ use crate::announce::publish;
 use crate::api::dto::{AuditReply, CreateRequest, JoinRequest, RunView};
 use crate::api::{Answer, ProgressSender, pick_run};
 use crate::net::Topic;
-use crate::run::{self, CreateError, Driver, RunError};
+use crate::run::{self, CreateError, Driver};
 
 /// Views that wait for a watcher; a slow one skips to the newest.
 const WATCH_MAX: usize = 4;
@@ -47,13 +47,13 @@ impl NodeService {
     pub(super) async fn join_run(&self, text: &str, request: &JoinRequest) -> Answer<RunView> {
         let run = self.pick(text)?;
         let data = existing(&request.data)?;
-        self.runs.join(run, data).await.map_err(run_failed)?;
+        self.runs.join(run, data).await.map_err(failed)?;
         self.view(run).await
     }
 
     pub(super) async fn leave_run(&self, text: &str) -> Answer<RunView> {
         let run = self.pick(text)?;
-        self.runs.leave(run).await.map_err(run_failed)?;
+        self.runs.leave(run).await.map_err(failed)?;
         self.view(run).await
     }
 
@@ -71,7 +71,7 @@ impl NodeService {
 
     pub(super) async fn watch_run(&self, text: &str) -> Answer<mpsc::Receiver<RunView>> {
         let run = self.pick(text)?;
-        let driver = self.runs.follow(run).await.map_err(run_failed)?;
+        let driver = self.runs.follow(run).await.map_err(failed)?;
         let (sender, receiver) = mpsc::channel(WATCH_MAX);
         let cancel = self.cancel.clone();
         self.tasks.spawn(async move {
@@ -89,12 +89,12 @@ impl NodeService {
         progress: &ProgressSender,
     ) -> Answer<AuditReply> {
         let run = self.pick(text)?;
-        let driver = self.runs.follow(run).await.map_err(run_failed)?;
+        let driver = self.runs.follow(run).await.map_err(failed)?;
         run::audit(driver.desk(), progress).await.map_err(failed)
     }
 
     async fn view(&self, run: RunId) -> Answer<RunView> {
-        let driver = self.runs.follow(run).await.map_err(run_failed)?;
+        let driver = self.runs.follow(run).await.map_err(failed)?;
         driver.view().await.map_err(failed)?.ok_or_else(|| failed("the node is stopping"))
     }
 
@@ -104,8 +104,7 @@ impl NodeService {
     }
 }
 
-/// Sends the view now and after every change, until the run is finished and published or nobody
-/// listens.
+/// Sends the view now and after every change, until nobody listens.
 async fn send_views(driver: Driver, sender: mpsc::Sender<RunView>) {
     let mut changes = driver.changes();
     loop {
@@ -115,8 +114,4 @@ async fn send_views(driver: Driver, sender: mpsc::Sender<RunView>) {
             return;
         }
     }
-}
-
-fn run_failed(error: RunError) -> crate::api::dto::Failure {
-    failed(error)
 }
