@@ -6,16 +6,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use protocol::exchange::{Answer, Question};
 use protocol::limits::CERTIFICATES_SENT_MAX;
 use protocol::round::{Kind, Wire};
-use protocol::{FileHash, OpenError, PublicKey};
+use protocol::run::RunSpec;
+use protocol::{FileHash, OpenError, PublicKey, Signed};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::announce::publish;
 use crate::clock::steady_ms;
 use crate::ledger_book::{LedgerBook, TakeError};
 use crate::net::{Net, NetEvent, Topic, Verdict};
@@ -25,6 +26,8 @@ use crate::store::Store;
 
 /// Events handled at once.
 const AT_ONCE: usize = 32;
+/// How often what gossip may have lost is asked for.
+const RECONCILE_EVERY: Duration = Duration::from_secs(30);
 /// Records, heads or announcements looked at for one answer; its bytes are bounded by the page.
 const PAGE_ITEMS_MAX: usize = 4_096;
 /// How soon the same message of a run is passed on again.
@@ -91,17 +94,27 @@ impl Inbox {
         cancel: CancellationToken,
     ) {
         let room = Arc::new(Semaphore::new(AT_ONCE));
+        let mut reconcile = tokio::time::interval(RECONCILE_EVERY);
+        let mut turn = 0;
         loop {
             let event = tokio::select! {
                 () = cancel.cancelled() => return,
-                event = events.recv() => match event { Some(event) => event, None => return },
+                event = events.recv() => match event { Some(event) => Some(event), None => return },
+                _ = reconcile.tick() => None,
             };
+            turn += 1;
             let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
             let (inbox, cancel) = (self.clone(), cancel.clone());
             tasks.spawn(async move {
+                let work = async {
+                    match event {
+                        Some(event) => inbox.handle(event).await,
+                        None => inbox.reconcile(turn).await,
+                    }
+                };
                 tokio::select! {
                     () = cancel.cancelled() => {}
-                    () = inbox.handle(event) => {}
+                    () = work => {}
                 }
                 drop(permit);
             });
@@ -120,9 +133,9 @@ impl Inbox {
                     self.net.penalise(from, "a malformed question").await;
                 }
             },
-            NetEvent::PeerConnected(peer) => self.meet(peer).await,
-            NetEvent::PeerDisconnected(_) => {}
-            NetEvent::PeerSubscribed { topic, .. } => self.repeat(topic).await,
+            NetEvent::PeerConnected(_) | NetEvent::PeerDisconnected(_) => {}
+            // From now on it hears what is published; what was before, each asks the other for.
+            NetEvent::PeerSubscribed { peer, topic } => self.catch_up(peer, topic).await,
         }
     }
 
@@ -224,24 +237,42 @@ impl Inbox {
         }
     }
 
-    /// Catches up with a peer that has just connected: restrictions first.
-    async fn meet(&self, peer: PublicKey) {
-        let news = pull_records(&self.net, &self.ledger, peer).await;
-        tracing::debug!(peer = %peer.short(), news, "consent records reconciled");
-        let heads = |bytes: &[u8]| match self.heads.take(bytes) {
-            Err(HeadError::Open(error)) => Err(error),
-            Ok(_) | Err(_) => Ok(()),
-        };
-        self.pull(peer, |skip| Question::Heads { skip }, heads).await;
-        let mut specs = Vec::new();
-        let collect = |bytes: &[u8]| {
-            specs.push(protocol::Signed::<protocol::run::RunSpec>::open(bytes)?);
-            Ok(())
-        };
-        self.pull(peer, |skip| Question::Runs { skip }, collect).await;
-        for spec in specs {
-            if let Err(error) = self.runs.insert(spec).await {
-                tracing::warn!(%error, "a run was not taken");
+    /// Takes what a peer has on a topic and this node lacks.
+    async fn catch_up(&self, peer: PublicKey, topic: Topic) {
+        match topic {
+            Topic::Consent => {
+                let news = pull_records(&self.net, &self.ledger, peer).await;
+                tracing::debug!(peer = %peer.short(), news, "consent records reconciled");
+            }
+            Topic::Heads => {
+                let take = |bytes: &[u8]| match self.heads.take(bytes) {
+                    Err(HeadError::Open(error)) => Err(error),
+                    Ok(_) | Err(_) => Ok(()),
+                };
+                self.pull(peer, |skip| Question::Heads { skip }, take).await;
+            }
+            Topic::Runs => {
+                let mut specs = Vec::new();
+                let collect = |bytes: &[u8]| {
+                    specs.push(Signed::<RunSpec>::open(bytes)?);
+                    Ok(())
+                };
+                self.pull(peer, |skip| Question::Runs { skip }, collect).await;
+                for spec in specs {
+                    if let Err(error) = self.runs.insert(spec).await {
+                        tracing::warn!(%error, "a run was not taken");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Catches up with one peer, another each time: whatever gossip lost comes this way.
+    async fn reconcile(&self, turn: usize) {
+        let peers = self.net.peers().await;
+        if let Some(peer) = peers.get(turn % peers.len().max(1)) {
+            for topic in [Topic::Consent, Topic::Heads, Topic::Runs] {
+                self.catch_up(peer.key, topic).await;
             }
         }
     }
@@ -271,16 +302,6 @@ impl Inbox {
                     self.net.penalise(peer, "an answer that does not verify").await;
                     return;
                 }
-            }
-        }
-    }
-
-    /// Somebody listens from now on: what they missed they ask for when they connect, but what was
-    /// made between then and now is said again.
-    async fn repeat(&self, topic: Topic) {
-        if topic == Topic::Runs {
-            for (_, spec) in self.runs.all() {
-                publish(&self.net, Topic::Runs, Wire::spec(&spec).to_bytes()).await;
             }
         }
     }

@@ -120,12 +120,13 @@ fn planted_mistakes_are_found() {
         (Defect::ForgetJournal, &[Rule::SignedOnce, Rule::DurableFirst][..]),
         (Defect::SkipGate, &[Rule::Consent][..]),
         (Defect::TrustRecords, &[Rule::Recomputes][..]),
+        (Defect::SkipReach, &[Rule::Consent, Rule::Ends][..]),
         (Defect::IgnoreCatchUp, &[Rule::Ends][..]),
     ];
     for (defect, rules) in planted {
         let scenario = Scenario::small().with(defect);
-        let found = (0..20).find_map(|seed| run(seed, &scenario, Trail::Quiet).err());
-        let found = found.unwrap_or_else(|| panic!("{defect:?} passes 20 seeds"));
+        let found = (0..SEEDS).find_map(|seed| run(seed, &scenario, Trail::Quiet).err());
+        let found = found.unwrap_or_else(|| panic!("{defect:?} passes {SEEDS} seeds"));
         assert!(rules.contains(&found.violation.rule), "{defect:?}: {found}");
     }
 }

@@ -159,9 +159,10 @@ fn dir_flag(context: &Context) -> String {
     if usual { String::new() } else { format!(" --dir {}", context.dir.display()) }
 }
 
-/// Logs to standard error; warnings only, unless the environment says otherwise.
+/// Logs to standard error; warnings only, unless the environment says otherwise. libp2p's hash table
+/// warns while a node is alone, which is no fault.
 fn log() -> Result<(), CliError> {
-    let text = std::env::var(LOG).unwrap_or_else(|_| "warn".to_owned());
+    let text = std::env::var(LOG).unwrap_or_else(|_| "warn,libp2p_kad=error".to_owned());
     let filter = EnvFilter::try_new(&text)
         .map_err(|e| CliError::Usage(format!("{LOG} is no log filter: {e}")))?;
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();

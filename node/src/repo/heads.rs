@@ -71,11 +71,11 @@ impl HeadBook {
     /// Takes a head from outside. Says whether it was news.
     pub(crate) fn take(&self, bytes: &[u8]) -> Result<bool, HeadError> {
         let head = Signed::<Head>::open(bytes)?;
-        if self.has(&head) {
-            return Ok(false);
+        let new = self.insert(&head);
+        if new {
+            self.store.keep_head(&head)?;
         }
-        self.store.keep_head(&head)?;
-        Ok(self.insert(&head))
+        Ok(new)
     }
 
     /// The newest head of every repo, sorted by owner and name, with whether it is forked.
@@ -126,13 +126,6 @@ impl HeadBook {
                 at_revision(numbers, revision).ok_or_else(|| HeadError::Unknown(text.to_owned()))
             }
         }
-    }
-
-    fn has(&self, head: &Signed<Head>) -> bool {
-        let key = (head.value().owner, head.value().name.clone());
-        let repos = self.lock();
-        let same = repos.get(&key).and_then(|numbers| numbers.get(&head.value().seq));
-        same.is_some_and(|heads| heads.iter().any(|known| known.id() == head.id()))
     }
 
     fn insert(&self, head: &Signed<Head>) -> bool {

@@ -83,7 +83,7 @@ pub struct Round {
 pub(super) struct Word {
     said_ms: u64,
     joined: bool,
-    /// It let a round pass without a commit; not waited for until it is heard again.
+    /// It let a round pass without a commit; not waited for until it commits again.
     missed: bool,
 }
 
@@ -232,10 +232,11 @@ impl Round {
         if !fits || !self.admits(&word.signer()) {
             return;
         }
-        let new = Word { said_ms, joined, missed: false };
-        let known = self.present.entry(word.signer()).or_insert(Word { said_ms: 0, ..new });
+        let silent = Word { said_ms: 0, joined: false, missed: false };
+        let known = self.present.entry(word.signer()).or_insert(silent);
         if said_ms > known.said_ms {
-            *known = new;
+            // Who let a round pass is waited for again when it commits, not when it speaks.
+            (known.said_ms, known.joined) = (said_ms, joined);
         }
     }
 

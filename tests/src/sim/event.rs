@@ -42,6 +42,8 @@ pub(super) enum Act {
     Crash(usize),
     /// A node dies after this many effects.
     Fuse { node: usize, effects: u32 },
+    /// A node is gone for ever, with its disk.
+    Destroy(usize),
     /// A trainer leaves the run or joins it.
     Switch { node: usize, joined: bool },
     /// A contributor speaks.

@@ -38,7 +38,8 @@ pub(super) struct Facts {
     pub(super) works: Vec<Vec<ContentId>>,
     /// The works that each node holds; none unless it trains.
     pub(super) held: Vec<Vec<ContentId>>,
-    /// A trainer that sometimes sends what must not count; where trainers are invited, it is not.
+    /// A node that is not honest: a trainer sometimes sends what must not count, a steward binds
+    /// ledgers that nobody has. Where trainers are invited, it is not.
     pub(super) rogue: Option<usize>,
     /// What every node has at the start: model, outer state, frontier.
     pub(super) blobs: Vec<Vec<u8>>,
@@ -59,7 +60,11 @@ impl Facts {
         for held in &mut held[trainers.clone()] {
             *held = pick(&mut rng, &everything, WORKS_HELD);
         }
-        let rogue = rng.random_bool(0.4).then(|| rng.random_range(trainers.clone()));
+        let rogue = match rng.random_range(0..10) {
+            0..3 => Some(rng.random_range(trainers.clone())),
+            3..6 if cast.stewards >= 4 => Some(rng.random_range(0..cast.stewards)),
+            _ => None,
+        };
         let invited = trainers.filter(|node| Some(*node) != rogue).map(|node| keys[node].public());
         let policy = Policy { default: Silence::OptOut, cooling_ms: 0, allow_ms_max: 1 << 40 };
         let weights = first_model(&seed);
@@ -84,6 +89,11 @@ impl Facts {
     /// Where the run starts.
     pub(super) fn start(&self) -> Tip {
         Tip::start(self.run, self.spec.value())
+    }
+
+    /// Whether the rogue is a steward.
+    pub(super) fn rogue_votes(&self) -> bool {
+        self.rogue.is_some_and(|node| node < self.scenario.cast.stewards)
     }
 
     /// Whether this mistake is planted.

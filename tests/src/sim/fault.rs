@@ -1,6 +1,7 @@
 //! What goes wrong, and when: drawn from the seed before the run starts.
 //!
-//! Invariants: nothing goes wrong after the healing; what was switched off is on again by then.
+//! Invariants: nothing goes wrong after the healing; what was switched off is on again by then, but
+//! for a steward that is lost, of which there are fewer than a third.
 //! What it is not: loss and delay, which are the network's own.
 
 use rand::Rng;
@@ -28,6 +29,11 @@ pub(super) fn plan(facts: &Facts, queue: &mut Queue) -> u64 {
         let at_ms = rng.random_range(100..heals_ms);
         let fuse = Act::Fuse { node, effects: rng.random_range(0..30) };
         act(at_ms, if rng.random_bool(0.4) { Act::Crash(node) } else { fuse });
+    }
+    // Fewer than a third of the stewards may fail for good, and a rogue is one of them.
+    if cast.stewards >= 4 && !facts.rogue_votes() && rng.random_bool(0.3) {
+        let node = rng.random_range(0..cast.stewards);
+        act(rng.random_range(500..heals_ms), Act::Destroy(node));
     }
     if rng.random_bool(0.25) {
         let node = rng.random_range(cast.stewards..residents);

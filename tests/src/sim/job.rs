@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use protocol::round::check::check_terms;
 use protocol::round::{Accepted, Rejected, RoundRecord, Tip, UpdateCommit};
 use protocol::{CommitId, FileHash, Signed};
 use rand::Rng;
@@ -16,6 +17,7 @@ use super::event::Local;
 use super::node::Node;
 use super::packet::Packet;
 use super::report::{Rule, Violation};
+use super::scenario::Defect;
 
 /// Jobs that a node may have at once.
 const JOBS_MAX: usize = 128;
@@ -59,6 +61,7 @@ struct Job {
     task: Task,
     tries: u32,
     asked: BTreeSet<FileHash>,
+    asked_records: bool,
     working: bool,
 }
 
@@ -102,7 +105,8 @@ impl Node {
         let Some(live) = &mut self.live else { return Ok(()) };
         let job = live.jobs.begun;
         live.jobs.begun += 1;
-        let new = Job { task, tries: 0, asked: BTreeSet::new(), working: false };
+        let new =
+            Job { task, tries: 0, asked: BTreeSet::new(), asked_records: false, working: false };
         live.jobs.open.insert(job, new);
         if live.jobs.open.len() > JOBS_MAX {
             let what = format!("{} jobs on n{}", live.jobs.open.len(), self.index);
@@ -121,6 +125,7 @@ impl Node {
         };
         open.tries += 1;
         open.asked.clear();
+        open.asked_records = false;
         let obsolete = open.task.base() != live.round.tip();
         let gives_up = match &open.task {
             Task::Keep { .. } => obsolete,
@@ -181,7 +186,8 @@ impl Node {
                 open.asked.insert(hash);
             }
         }
-        if behind {
+        let open = self.live.as_mut().and_then(|live| live.jobs.open.get_mut(&job));
+        if behind && open.is_some_and(|open| !std::mem::replace(&mut open.asked_records, true)) {
             self.ask_for_records(bus);
         }
     }
@@ -202,24 +208,37 @@ impl Node {
         }
         match task {
             Task::Train { .. } | Task::Keep { .. } => {}
-            Task::Check { commit, .. } => needed.extend(named(commit)),
+            Task::Check { commit, .. } => needed.extend(self.named(commit)),
             Task::Build { accepted, .. } => needed.extend(accepted.iter().map(|a| a.update)),
             Task::Verify { record, .. } => {
                 needed.push(record.frontier);
                 for commit in named_commits(record) {
                     needed.push(envelope_hash(commit));
-                    needed.extend(self.commit(commit).into_iter().flat_map(named));
+                    needed.extend(self.commit(commit).into_iter().flat_map(|c| self.named(c)));
                 }
             }
         }
         needed.into_iter().filter(|hash| !self.disk.blobs.contains_key(hash)).collect()
     }
 
-    /// Whether the task needs a ledger that is further along.
+    /// Whether the task needs a ledger that is further along: to train, and to vote for a record,
+    /// which takes care that more than two thirds of the stewards can hand out what it binds.
     fn is_behind(&self, task: &Task) -> bool {
-        let (Task::Train { base, .. }, Some(live)) = (task, &self.live) else { return false };
-        self.frontier(&base.frontier)
-            .is_none_or(|required| !live.ledger.frontier().dominates(&required))
+        let required = match task {
+            Task::Train { base, .. } => &base.frontier,
+            Task::Verify { record, .. } if !self.facts.has(Defect::SkipReach) => &record.frontier,
+            _ => return false,
+        };
+        let Some(live) = &self.live else { return false };
+        self.frontier(required).is_none_or(|required| !live.ledger.frontier().dominates(&required))
+    }
+
+    /// What a commit names that is needed to judge it: nothing if the terms refuse it.
+    fn named(&self, commit: &Signed<UpdateCommit>) -> Vec<FileHash> {
+        match check_terms(self.facts.spec.value(), commit) {
+            Ok(()) => vec![commit.value().update, commit.value().data.frontier],
+            Err(_) => Vec::new(),
+        }
     }
 
     /// Opens the commits that a record names, as far as their envelopes are here.
@@ -262,8 +281,4 @@ impl Node {
 pub(super) fn named_commits(record: &RoundRecord) -> impl Iterator<Item = CommitId> {
     let rejected = record.rejected.iter().map(|rejected| rejected.commit);
     record.accepted.iter().map(|accepted| accepted.commit).chain(rejected)
-}
-
-fn named(commit: &Signed<UpdateCommit>) -> [FileHash; 2] {
-    [commit.value().update, commit.value().data.frontier]
 }

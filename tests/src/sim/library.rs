@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use protocol::round::UpdateCommit;
-use protocol::{ContentId, FeedId, FileHash, Frontier, Signed};
+use protocol::{ContentId, FeedHead, FeedId, FileHash, Frontier, Signed};
 
 /// Bytes and truths, by hash.
 #[derive(Debug, Default)]
@@ -16,6 +16,8 @@ pub(super) struct Library {
     used: BTreeMap<FileHash, Vec<ContentId>>,
     /// Where in which feed each work was refused.
     denies: BTreeMap<ContentId, Vec<(FeedId, u64)>>,
+    /// How far each feed goes.
+    feeds: BTreeMap<FeedId, u64>,
 }
 
 impl Library {
@@ -39,6 +41,13 @@ impl Library {
     /// Takes note of a refusal.
     pub(super) fn denied(&mut self, work: ContentId, feed: FeedId, seq: u64) {
         self.denies.entry(work).or_default().push((feed, seq));
+        self.feeds.insert(feed, seq);
+    }
+
+    /// Whether there are records that reach this frontier.
+    pub(super) fn reaches(&self, frontier: &Frontier) -> bool {
+        let exists = |head: &FeedHead| self.feeds.get(&head.feed) >= Some(&head.seq);
+        frontier.heads().iter().all(exists)
     }
 
     /// The frontier with this hash.

@@ -72,6 +72,8 @@ pub(super) struct Node {
     pub(super) rng: ChaCha8Rng,
     skew_ms: u64,
     boots: u32,
+    /// Gone for ever.
+    lost: bool,
 }
 
 impl Node {
@@ -88,6 +90,7 @@ impl Node {
             skew_ms: rng.random_range(0..60_000),
             rng,
             boots: 0,
+            lost: false,
         }
     }
 
@@ -98,7 +101,7 @@ impl Node {
 
     /// Starts, from whatever the disk holds.
     pub(super) fn start(&mut self, bus: &mut Bus) -> Outcome {
-        if self.live.is_some() {
+        if self.live.is_some() || self.lost {
             return Ok(());
         }
         self.boots += 1;
@@ -157,6 +160,11 @@ impl Node {
         bus.queue.push(bus.now_ms + pause_ms, Event::Act(Act::Start(self.index)));
     }
 
+    /// Dies for ever, and its disk with it.
+    pub(super) fn destroy(&mut self) {
+        (self.live, self.disk, self.lost) = (None, Disk::default(), true);
+    }
+
     /// Says whether it trains, if the round does not know yet.
     pub(super) fn settle_part(&mut self, bus: &mut Bus) -> Outcome {
         let joined = self.joined;
@@ -212,13 +220,15 @@ impl Node {
         }
     }
 
-    /// Whether it has certified the last round, holds its model and has nothing left to do.
+    /// Whether it has certified the last round, holds its model and has nothing left to do, or is
+    /// lost.
     pub(super) fn is_done(&self) -> bool {
-        self.live.as_ref().is_some_and(|live| {
-            let idle = live.effects.is_empty() && live.unsynced.is_empty();
-            let holds = |live: &Live| self.disk.blobs.contains_key(&live.round.tip().model);
-            idle && live.round.is_finished() && holds(live)
-        })
+        self.lost
+            || self.live.as_ref().is_some_and(|live| {
+                let idle = live.effects.is_empty() && live.unsynced.is_empty();
+                let holds = |live: &Live| self.disk.blobs.contains_key(&live.round.tip().model);
+                idle && live.round.is_finished() && holds(live)
+            })
     }
 
     /// Another node, by chance.

@@ -53,6 +53,8 @@ pub enum Defect {
     SkipGate,
     /// Stewards take every record for recomputed.
     TrustRecords,
+    /// Stewards vote for records that bind a ledger which they have not seen.
+    SkipReach,
     /// Nobody answers those who ask for certificates.
     IgnoreCatchUp,
 }

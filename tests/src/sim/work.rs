@@ -10,14 +10,14 @@ use consent::permit::TrainOther;
 use consent::{Gate, commit_data};
 use protocol::aggregate::OuterState;
 use protocol::round::check::{Base, Evidence, Outcome as Made, RecordError};
-use protocol::round::check::{build, check_evidence, verify};
+use protocol::round::check::{build, check_evidence, check_terms, verify};
 use protocol::round::{
     Accepted, DataCommit, Input, Rejected, RoundRecord, Tip, Trained, UpdateCommit, Verdict,
     commit_id,
 };
 use protocol::update::Update;
 use protocol::weights::Weights;
-use protocol::{CommitId, ContentId, FileHash, Frontier, Signed};
+use protocol::{CommitId, ContentId, FeedHead, FeedId, FileHash, Frontier, RecordId, Signed};
 use rand::Rng;
 
 use super::bus::{Bus, Outcome};
@@ -81,6 +81,10 @@ impl Node {
     }
 
     fn evidence(&self, commit: Signed<UpdateCommit>) -> Option<Evidence> {
+        if check_terms(self.facts.spec.value(), &commit).is_err() {
+            // Refused without looking further; nobody may ever serve what it names.
+            return Some(Evidence { commit, update: Vec::new(), frontier: Vec::new() });
+        }
         let blob = |hash| self.disk.blobs.get(hash).map(|bytes| bytes.to_vec());
         let update = blob(&commit.value().update)?;
         let frontier = blob(&commit.value().data.frontier)?;
@@ -95,9 +99,13 @@ impl Node {
         let size = rng.random_range(0.01f32..1.2);
         let delta: Vec<f32> = (0..PARAMETERS).map(|_| rng.random_range(-size..size)).collect();
         let update = Update::quantise(&delta, &mut [0.0; PARAMETERS]).to_bytes();
-        let (data, update) = self.misbehave(data, update);
-        let update_bytes = update.len() as u64;
-        Some(Trained { update: self.keep(bus, update), update_bytes, data })
+        let (data, update, serves) = self.misbehave(data, update);
+        let trained =
+            Trained { update: FileHash::of(&update), update_bytes: update.len() as u64, data };
+        if serves {
+            self.keep(bus, update);
+        }
+        Some(trained)
     }
 
     /// Asks the gate for every work; nothing admitted is no data.
@@ -119,16 +127,29 @@ impl Node {
         (data.used > 0).then_some((data, used))
     }
 
-    /// What a rogue trainer does at times: something that every steward must reject alike.
-    fn misbehave(&mut self, data: DataCommit, update: Vec<u8>) -> (DataCommit, Vec<u8>) {
-        if self.facts.rogue != Some(self.index) || self.rng.random_bool(0.5) {
-            return (data, update);
+    /// What a rogue trainer does at times: something that every steward must reject alike. Also
+    /// says whether it serves the update.
+    fn misbehave(&mut self, data: DataCommit, update: Vec<u8>) -> (DataCommit, Vec<u8>, bool) {
+        if self.facts.rogue != Some(self.index) || self.rng.random_bool(0.3) {
+            return (data, update, true);
         }
-        match self.rng.random_range(0..3) {
-            0 => (data, vec![0xff; 20]),
-            1 => (DataCommit { policy: FileHash::of(b"another"), ..data }, update),
-            _ => (DataCommit { frontier: Frontier::default().id(), ..data }, update),
+        let policy = FileHash::of(b"another");
+        match self.rng.random_range(0..5) {
+            0 => (data, vec![0xff; 20], true),
+            1 => (data, update, false),
+            2 => (DataCommit { policy, ..data }, update, true),
+            3 => (DataCommit { policy, ..data }, update, false),
+            _ => (DataCommit { frontier: Frontier::default().id(), ..data }, update, true),
         }
+    }
+
+    /// What a rogue steward binds at times: a ledger with records that were never made.
+    fn forge(&mut self, frontier: Frontier) -> Frontier {
+        if self.facts.rogue != Some(self.index) || self.rng.random_bool(0.3) {
+            return frontier;
+        }
+        let feed = FeedId { author: self.key.public(), feed: 0 };
+        frontier.merge(&Frontier::new([FeedHead { feed, seq: 9, head: RecordId::of(b"none") }]))
     }
 
     fn check(&self, commit: &Signed<UpdateCommit>, base: &Tip) -> Verdict {
@@ -159,7 +180,8 @@ impl Node {
             .collect();
         // The ledger may lack what the round before has bound; the next round must not.
         let known = self.live.as_ref()?.ledger.frontier().merge(&base.required);
-        let frontier = self.keep(bus, known.to_bytes());
+        let bound = self.forge(known);
+        let frontier = self.keep(bus, bound.to_bytes());
         let (run, spec) = (self.facts.run, self.facts.spec.value());
         let made = build(run, spec, &base, updates?, rejected, frontier, 1).ok()?;
         let mut record = made.record.clone();

@@ -129,6 +129,10 @@ impl World {
                 self.nodes[node].crash(bus);
                 Ok(())
             }
+            Act::Destroy(node) => {
+                self.nodes[node].destroy();
+                Ok(())
+            }
             Act::Fuse { node, effects } => {
                 if let Some(live) = &mut self.nodes[node].live {
                     live.fuse = Some(effects);

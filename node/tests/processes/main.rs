@@ -1,0 +1,15 @@
+//! Real `accord` processes, used as people use them: nodes on loopback with free ports, commands
+//! with exit codes, `kill -9`, full disks and liars.
+//!
+//! Invariants: a test waits for a line that a process says or for a process to end, with a deadline;
+//! every process ends with the test that started it. What it is not: a user of the library `node`;
+//! what these tests see is what the program prints.
+
+#![cfg(unix)]
+
+mod command;
+mod dice;
+mod digits;
+mod kill;
+mod node;
+mod process;
