@@ -46,6 +46,8 @@ pub struct UpOptions {
     pub dht: bool,
     /// Threads for aggregation.
     pub threads: usize,
+    /// What trains.
+    pub device: trainer::Device,
 }
 
 /// What a node says once it is up.
@@ -113,7 +115,7 @@ pub async fn run(
         store: store.clone(),
         ledger: Arc::clone(&ledger),
         dir: home.dir().join("held-out"),
-        device: trainer::Device::cpu(),
+        device: options.device.clone(),
         threads: options.threads,
     };
     let (key, owner) = (home.node().clone(), home.owner()?);

@@ -5,7 +5,7 @@
 //! bounded and never blocks the next one for long. What it is not: the rules of what it carries.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use protocol::exchange::{Answer, Question};
@@ -24,8 +24,10 @@ use crate::repo::{HeadBook, HeadError};
 use crate::run::{RunBook, TakeRunError, pull_records};
 use crate::store::Store;
 
-/// Events handled at once.
+/// Messages judged and questions answered at once.
 const AT_ONCE: usize = 32;
+/// Peers caught up with at once; they may be slow, so they have room of their own.
+const MEETINGS_AT_ONCE: usize = 16;
 /// How often what gossip may have lost is asked for.
 const RECONCILE_EVERY: Duration = Duration::from_secs(30);
 /// Records, heads or announcements looked at for one answer; its bytes are bounded by the page.
@@ -59,19 +61,26 @@ pub(crate) struct Inbox {
 pub(crate) struct Recent(Mutex<BTreeMap<FileHash, u64>>);
 
 impl Recent {
-    /// Whether a message may be passed on now, and notes that it was.
-    fn is_due(&self, message: FileHash) -> bool {
+    /// Whether a message was passed on just now.
+    fn has(&self, message: FileHash) -> bool {
+        self.lock().get(&message).is_some_and(|passed| steady_ms() < *passed + REPEAT_MS)
+    }
+
+    /// Notes that a verified message is passed on.
+    fn note(&self, message: FileHash) {
         let now = steady_ms();
-        // A map of times is whole after a panic elsewhere.
-        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recent = self.lock();
         if recent.len() >= RECENT_MAX {
             recent.retain(|_, passed| now < *passed + REPEAT_MS);
         }
-        let known = recent.get(&message).is_some_and(|passed| now < *passed + REPEAT_MS);
-        if !known && recent.len() < RECENT_MAX {
+        if recent.len() < RECENT_MAX {
             recent.insert(message, now);
         }
-        !known
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<FileHash, u64>> {
+        // A map of times is whole after a panic elsewhere.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -94,6 +103,7 @@ impl Inbox {
         cancel: CancellationToken,
     ) {
         let room = Arc::new(Semaphore::new(AT_ONCE));
+        let meetings = Arc::new(Semaphore::new(MEETINGS_AT_ONCE));
         let mut reconcile = tokio::time::interval(RECONCILE_EVERY);
         let mut turn = 0;
         loop {
@@ -103,7 +113,19 @@ impl Inbox {
                 _ = reconcile.tick() => None,
             };
             turn += 1;
-            let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+            let permit = match &event {
+                // Without room a meeting is left out; what it would have brought comes later.
+                None | Some(NetEvent::PeerSubscribed { .. }) => {
+                    match Arc::clone(&meetings).try_acquire_owned() {
+                        Ok(permit) => permit,
+                        Err(_) => continue,
+                    }
+                }
+                Some(_) => match Arc::clone(&room).acquire_owned().await {
+                    Ok(permit) => permit,
+                    Err(_) => return,
+                },
+            };
             let (inbox, cancel) = (self.clone(), cancel.clone());
             tasks.spawn(async move {
                 let work = async {
@@ -196,13 +218,17 @@ impl Inbox {
                 }
             };
         }
-        if !self.recent.is_due(FileHash::of(&wire.bytes)) {
+        // Told apart by all that is verified below, so that nothing bad can pass for something good.
+        let known = Wire { sent: 0, ..wire.clone() };
+        let known = FileHash::of(&known.to_bytes());
+        if self.recent.has(known) {
             return Judgement::Nothing;
         }
         // Of a run that this node has not heard of nothing can be verified, so nothing is passed on.
         let Some(spec) = self.runs.spec(wire.run) else { return Judgement::Nothing };
         match wire.open(spec.value()) {
             Ok(message) => {
+                self.recent.note(known);
                 if let Some(driver) = self.runs.driver(wire.run)
                     && !driver.message(message)
                 {

@@ -174,7 +174,10 @@ impl LedgerBook {
         let records: Vec<(u64, Vec<u8>)> = admitted
             .iter()
             .filter_map(|id| ledger.record(id))
-            .map(|record| (received_ms, record.bytes().to_vec()))
+            .map(|record| {
+                let id = record_id(record);
+                (ledger.received_ms(&id).unwrap_or(received_ms), record.bytes().to_vec())
+            })
             .collect();
         self.store.keep_records(&records)?;
         Ok(true)

@@ -14,6 +14,7 @@ use crate::key::PublicKey;
 use crate::limits::{
     BATCH_SAMPLES_MAX, LOCAL_EPOCHS_MAX, NAME_BYTES_MAX, POLICY_BYTES_MAX, PRESENCE_BYTES_MAX,
     ROUNDS_MAX, RUN_SPEC_BYTES_MAX, STEWARDS_MAX, TRAINERS_INVITED_MAX, UPDATES_MAX, WEIGHT_MAX,
+    WEIGHTS_HEADER_BYTES_MAX,
 };
 
 /// What fixes a run, signed by the identity that creates it.
@@ -122,6 +123,8 @@ impl Message for RunSpec {
         check_name("model.repo", &self.model.repo)?;
         let parameters_max = crate::limits::PARAMETERS_MAX as u64;
         in_range("model.parameters", self.model.parameters, 1, parameters_max)?;
+        let weights_max = (WEIGHTS_HEADER_BYTES_MAX + 8) as u64 + 4 * self.model.parameters;
+        in_range("model.weights_bytes", self.model.weights_bytes, 1, weights_max)?;
         in_range("stewards", self.stewards.len() as u64, 1, STEWARDS_MAX as u64)?;
         sorted_once("stewards", &self.stewards)?;
         if let Admission::Invited(trainers) = &self.admission {

@@ -91,13 +91,13 @@ pub(super) struct UpArguments {
     #[arg(long, default_value_t = 0, value_name = "PORT")]
     pub(super) api_port: u16,
     /// The address to listen on for other nodes.
-    #[arg(long, default_value = "0.0.0.0", value_name = "IP")]
+    #[arg(long, default_value = "0.0.0.0", value_name = "IP", env = "ACCORD_BIND")]
     pub(super) bind: IpAddr,
     /// A node to connect to, as its `accord up` printed it; may be given several times.
     #[arg(long = "peer", value_name = "MULTIADDR")]
     pub(super) peers: Vec<Multiaddr>,
     /// Do not look for nodes on the local network.
-    #[arg(long)]
+    #[arg(long, env = "ACCORD_NO_MDNS")]
     pub(super) no_mdns: bool,
     /// Take no part in the distributed hash table.
     #[arg(long)]
@@ -105,6 +105,9 @@ pub(super) struct UpArguments {
     /// Threads for aggregation; as many as the machine has if left out.
     #[arg(long, value_name = "N", value_parser = threads())]
     pub(super) threads: Option<usize>,
+    /// What trains: `cpu`, or `cuda` or `wgpu` in a build with that feature.
+    #[arg(long, default_value = "cpu", value_name = "DEVICE")]
+    pub(super) device: trainer::Device,
 }
 
 #[derive(Debug, Args)]

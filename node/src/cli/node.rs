@@ -83,6 +83,7 @@ pub(super) async fn up(context: &Context, arguments: UpArguments) -> Result<(), 
         mdns: !arguments.no_mdns,
         dht: !arguments.no_dht,
         threads: threads.unwrap_or(1),
+        device: arguments.device,
     };
     let cancel = CancellationToken::new();
     tokio::spawn(stop_on_signals(Signals::new().map_err(CliError::System)?, cancel.clone()));

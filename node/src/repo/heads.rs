@@ -136,16 +136,18 @@ impl HeadBook {
         }
         let numbers = repos.entry(key).or_default();
         let heads = numbers.entry(head.value().seq).or_default();
-        // Two are a fork already; more say nothing new.
-        let new = heads.len() < 2 && heads.iter().all(|known| known.id() != head.id());
-        if new {
-            heads.push(head.clone());
-            heads.sort_by_key(Signed::id);
+        if heads.iter().any(|known| known.id() == head.id()) {
+            return false;
         }
+        heads.push(head.clone());
+        // Two are a fork already; of more, everybody keeps the same two.
+        heads.sort_by_key(Signed::id);
+        heads.truncate(2);
         while numbers.len() > HEADS_PER_REPO_MAX {
             numbers.pop_first();
         }
-        new
+        let kept = numbers.get(&head.value().seq);
+        kept.is_some_and(|heads| heads.iter().any(|known| known.id() == head.id()))
     }
 
     fn lock(&self) -> MutexGuard<'_, Repos> {

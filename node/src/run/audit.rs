@@ -39,14 +39,25 @@ pub(crate) enum AuditError {
     /// A record does not hold.
     #[error("the run does not hold: {0}")]
     Record(#[from] RecordError),
+    /// Certificates that this node knows of could not be had.
+    #[error(
+        "rounds 1 to {audited} hold, but round {known} is certified: the rest cannot be fetched"
+    )]
+    Behind {
+        /// The last round audited.
+        audited: u64,
+        /// The last round known.
+        known: u64,
+    },
     /// There is nothing to audit.
     #[error("no round of the run is certified yet")]
     Empty,
 }
 
-/// Audits a run as far as it is certified.
+/// Audits a run as far as it is certified, at least up to round `known`.
 pub(crate) async fn audit(
     desk: &Arc<Desk>,
+    known: u64,
     progress: &ProgressSender,
 ) -> Result<AuditReply, AuditError> {
     let started = Instant::now();
@@ -76,6 +87,9 @@ pub(crate) async fn audit(
     }
     if base.tip.round == 0 {
         return Err(AuditError::Empty);
+    }
+    if base.tip.round < known {
+        return Err(AuditError::Behind { audited: base.tip.round, known });
     }
     Ok(AuditReply {
         run: desk.run,

@@ -91,8 +91,9 @@ impl RunBook {
         };
         for (run, spec) in book.all() {
             let is_steward = spec.value().stewards.contains(&book.key.public());
-            if is_steward || book.means.store.part(run)?.is_some() {
-                book.take_up(run).await?;
+            let takes_part = is_steward || book.means.store.part(run)?.is_some();
+            if takes_part && let Err(error) = book.take_up(run).await {
+                tracing::error!(run = %run.short(), %error, "a run cannot be taken up");
             }
         }
         Ok(book)
@@ -113,6 +114,8 @@ impl RunBook {
                 return Ok(false);
             }
         }
+        // A run whose terms cannot be read is of no use to anyone.
+        Desk::new(self.means.clone(), spec.clone())?;
         self.means.store.keep_run(run, spec.bytes())?;
         let is_steward = spec.value().stewards.contains(&self.key.public());
         self.specs().insert(run, spec);

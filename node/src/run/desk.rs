@@ -245,14 +245,17 @@ impl Desk {
     }
 }
 
+/// Pages without news after which a peer is not asked further.
+const IDLE_PAGES_MAX: u32 = 16;
+
 /// Takes the consent records that a peer has and this node lacks. Returns how many were news.
 pub(crate) async fn pull_records(net: &Net, ledger: &LedgerBook, peer: PublicKey) -> usize {
     let mut news = 0;
     // A second pass brings what a fork hid in the first; see `consent`'s sync.
     for _ in 0..2 {
         let frontier = ledger.frontier();
-        let mut skip = 0;
-        loop {
+        let (mut skip, mut idle) = (0, 0);
+        while idle < IDLE_PAGES_MAX {
             let question = Question::Records { frontier: frontier.clone(), skip };
             let Ok(bytes) = net.request(peer, question.to_bytes()).await else { return news };
             let Ok(answer) = Answer::from_bytes(&bytes) else {
@@ -263,6 +266,7 @@ pub(crate) async fn pull_records(net: &Net, ledger: &LedgerBook, peer: PublicKey
                 break;
             }
             skip += answer.items.len() as u64;
+            let before = news;
             for item in &answer.items {
                 match ledger.take(item) {
                     Ok(new) => news += usize::from(new),
@@ -275,6 +279,7 @@ pub(crate) async fn pull_records(net: &Net, ledger: &LedgerBook, peer: PublicKey
                     }
                 }
             }
+            idle = if news == before { idle + 1 } else { 0 };
         }
     }
     news

@@ -159,6 +159,7 @@ impl Task {
         if self.feed(first).await.is_err() {
             return;
         }
+        self.evaluate(self.round.tip().clone());
         if self.round.is_finished() {
             self.finish();
         }
@@ -326,7 +327,11 @@ impl Task {
     }
 
     fn train(&mut self, round: u64, base: Tip) {
-        let Some(part) = self.part.clone() else { return };
+        let Some(part) = self.part.clone() else {
+            self.doing = "cannot train: the data cannot be read; join again".into();
+            self.touch();
+            return;
+        };
         let (desk, me) = (Arc::clone(&self.desk), self.desk.means.net.key());
         let (cancel, commands) = (self.cancel.clone(), self.commands.clone());
         self.doing = format!("training round {round}");
@@ -364,16 +369,21 @@ impl Task {
         store.keep_note(self.desk.run, round, CERTIFIED_NOTE, &CertifiedNote::now())?;
         tracing::info!(run = %self.desk.run.short(), round, "certified");
         self.touch();
-        if self.round.is_steward() || self.round.is_trainer() {
-            let (desk, tip) = (Arc::clone(&self.desk), Tip::of(&certificate.record));
-            let changed = self.changed.clone();
-            self.spawn(async move {
-                evaluation::evaluate_round(&desk, tip).await;
-                changed.send_modify(|count| *count += 1);
-                None
-            });
-        }
+        self.evaluate(Tip::of(&certificate.record));
         Ok(())
+    }
+
+    /// Evaluates a round's model, unless this node only looks on.
+    fn evaluate(&mut self, tip: Tip) {
+        if tip.round == 0 || !(self.round.is_steward() || self.round.is_trainer()) {
+            return;
+        }
+        let (desk, changed) = (Arc::clone(&self.desk), self.changed.clone());
+        self.spawn(async move {
+            evaluation::evaluate_round(&desk, tip).await;
+            changed.send_modify(|count| *count += 1);
+            None
+        });
     }
 
     fn finish(&mut self) {

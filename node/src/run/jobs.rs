@@ -198,6 +198,8 @@ async fn recompute(desk: &Desk, tip: Tip, record: &RoundRecord) -> Result<bool, 
     let rejected = record.rejected.iter().map(|entry| (entry.commit, entry.trainer));
     let evidence = desk.evidence_for(accepted.chain(rejected)).await?;
     let bound = desk.frontier(record.frontier, &[]).await?;
+    // Heads that nobody can show would keep every trainer out of the next round.
+    desk.reach(&bound).await?;
     let (run, spec, threads) = (desk.run, desk.spec.value(), desk.means.threads);
     let outcome = tokio::task::block_in_place(|| {
         check::verify(run, spec, &base, record, &evidence, &bound, threads)

@@ -27,3 +27,4 @@ pub(crate) use create::{CreateError, create};
 pub(crate) use desk::{Means, pull_records};
 pub(crate) use driver::Driver;
 pub(crate) use evaluation::evaluate_table;
+pub(crate) use view::announced_view;

@@ -6,6 +6,7 @@
 use protocol::codec;
 use protocol::limits::{CERTIFICATE_BYTES_MAX, COMMIT_BYTES_MAX};
 use protocol::round::{Accepted, Certificate, UpdateCommit};
+use protocol::run::{RunSpec, run_id};
 use protocol::{FileHash, Signed};
 
 use super::desk::Desk;
@@ -47,6 +48,26 @@ impl Driver {
             published: desk.means.store.note(desk.run, 0, PUBLISHED_NOTE)?,
             history,
         }))
+    }
+}
+
+/// A run that this node has only heard of.
+pub(crate) fn announced_view(signed: &Signed<RunSpec>) -> RunView {
+    let spec = signed.value();
+    RunView {
+        run: run_id(signed),
+        name: spec.name.clone(),
+        creator: signed.signer(),
+        stewards: spec.stewards.clone(),
+        rounds_count: spec.rounds.count,
+        round: 0,
+        finished: false,
+        parts: Vec::new(),
+        trainers: Vec::new(),
+        doing: "announced; not followed".into(),
+        model: spec.model.weights,
+        published: None,
+        history: Vec::new(),
     }
 }
 

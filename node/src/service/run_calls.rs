@@ -59,8 +59,13 @@ impl NodeService {
 
     pub(super) async fn list_runs(&self) -> Answer<Vec<RunView>> {
         let mut views = Vec::new();
-        for (run, _) in self.runs.all() {
-            views.push(self.view(run).await?);
+        for (run, spec) in self.runs.all() {
+            // Looking at the list follows nothing.
+            let view = match self.runs.driver(run) {
+                Some(driver) => driver.view().await.map_err(failed)?,
+                None => Some(run::announced_view(&spec)),
+            };
+            views.extend(view);
         }
         Ok(views)
     }
@@ -90,7 +95,8 @@ impl NodeService {
     ) -> Answer<AuditReply> {
         let run = self.pick(text)?;
         let driver = self.runs.follow(run).await.map_err(failed)?;
-        run::audit(driver.desk(), progress).await.map_err(failed)
+        let known = driver.snapshot().await.map_or(0, |snapshot| snapshot.tip.round);
+        run::audit(driver.desk(), known, progress).await.map_err(failed)
     }
 
     async fn view(&self, run: RunId) -> Answer<RunView> {

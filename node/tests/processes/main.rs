@@ -13,3 +13,4 @@ mod digits;
 mod kill;
 mod node;
 mod process;
+mod readme;

@@ -97,6 +97,9 @@ pub fn check_evidence(
     if !frontier.dominates(required) {
         return Err(RejectReason::StaleFrontier);
     }
+    if evidence.update.len() as u64 != evidence.commit.value().update_bytes {
+        return Err(RejectReason::Update);
+    }
     Update::from_bytes(&evidence.update, spec.model.parameters as usize)
         .map_err(|_| RejectReason::Update)
 }
@@ -176,6 +179,7 @@ pub fn verify(
     let find = |commit: CommitId| evidence.get(&commit).ok_or(RecordError::Missing(round, commit));
     let fits = |evidence: &Evidence| {
         evidence.commit.value().base == base.tip.id
+            && evidence.commit.value().round == round
             && FileHash::of(&evidence.update) == evidence.commit.value().update
             && FileHash::of(&evidence.frontier) == evidence.commit.value().data.frontier
     };

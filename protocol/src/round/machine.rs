@@ -289,7 +289,7 @@ impl Round {
     }
 
     fn commit(&mut self, commit: Signed<UpdateCommit>, effects: &mut Vec<Effect>) {
-        if commit.value().base != self.tip.id {
+        if commit.value().base != self.tip.id || !self.admits(&commit.signer()) {
             return;
         }
         if let Some(word) = self.present.get_mut(&commit.signer()) {

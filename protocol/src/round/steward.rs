@@ -206,7 +206,11 @@ impl Bench {
                 let step = Step::Offer { attempt, record: Box::new(record.clone()) };
                 self.step(round, now_ms, step, effects);
             }
-            None if !self.building && self.has_enough(round) => {
+            // Somebody else may have found the round ready before us: the first attempt still waits.
+            None if !self.building
+                && self.has_enough(round)
+                && (attempt > 0 || self.is_ready(round, now_ms)) =>
+            {
                 self.building = true;
                 effects.push(Effect::Build {
                     round: round.tip.round + 1,

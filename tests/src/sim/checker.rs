@@ -44,8 +44,10 @@ pub(super) struct Checker {
     proposed: BTreeMap<RoundId, RoundRecord>,
     /// What every record voted for or certified comes to, recomputed from the start of the run.
     outcomes: BTreeMap<RoundId, Base>,
-    /// Hashes of certificates that verified.
-    certificates: BTreeSet<FileHash>,
+    /// Certificates that verified, by hash, with their rounds.
+    certificates: BTreeMap<FileHash, u64>,
+    /// How far each node has come.
+    chains: BTreeMap<usize, u64>,
     /// Hashes of messages that passed every check.
     passed: BTreeSet<(usize, FileHash)>,
     commits: BTreeMap<(PublicKey, u64), CommitId>,
@@ -72,7 +74,8 @@ impl Checker {
             certified: BTreeMap::new(),
             proposed: BTreeMap::new(),
             outcomes: BTreeMap::from([(base.tip.id, base)]),
-            certificates: BTreeSet::new(),
+            certificates: BTreeMap::new(),
+            chains: BTreeMap::new(),
             passed: BTreeSet::new(),
             commits: BTreeMap::new(),
             slots: BTreeMap::new(),
@@ -90,35 +93,43 @@ impl Checker {
     /// A node journals a certificate.
     pub(super) fn certified(&mut self, library: &Library, node: usize, bytes: &[u8]) -> Outcome {
         let hash = FileHash::of(bytes);
-        if self.certificates.contains(&hash) {
-            return Ok(());
+        if let Some(round) = self.certificates.get(&hash) {
+            return self.follows(node, *round);
         }
         let spec = self.facts.spec.value();
         let certificate = Certificate::open(bytes, self.facts.run, spec).map_err(|error| {
             Violation::new(Rule::Opens, format!("n{node} journals a bad certificate: {error}"))
         })?;
-        self.certificates.insert(hash);
         let record = certificate.record;
         let (round, id) = (record.round, record.id());
-        match self.certified.get(&round) {
-            Some(known) if *known == id => Ok(()),
+        self.certificates.insert(hash, round);
+        self.follows(node, round)?;
+        match self.certified.insert(round, id) {
+            Some(known) if known == id => return Ok(()),
             Some(known) => {
                 let what = format!("r{round} is {known:?} and, on n{node}, {id:?}");
-                Err(Violation::new(Rule::OneRecord, what))
+                return Err(Violation::new(Rule::OneRecord, what));
             }
-            None => {
-                self.certified.insert(round, id);
-                self.rejected += record.rejected.len() as u64;
-                let outcome = self.recompute(library, &record)?;
-                let reached = library.reaches(&outcome.required);
-                self.outcomes.insert(id, outcome);
-                if reached {
-                    return Ok(());
-                }
-                let what = format!("r{round} binds a ledger that nobody can have");
-                Err(Violation::new(Rule::Consent, what))
-            }
+            None => self.rejected += record.rejected.len() as u64,
         }
+        let outcome = self.recompute(library, &record)?;
+        if !library.reaches(&outcome.required) {
+            let what = format!("r{round} binds a ledger that nobody can have");
+            return Err(Violation::new(Rule::Consent, what));
+        }
+        self.outcomes.insert(id, outcome);
+        Ok(())
+    }
+
+    /// A node's certificates come in order; after a crash it may say the last one again.
+    fn follows(&mut self, node: usize, round: u64) -> Outcome {
+        let before = self.chains.entry(node).or_insert(0);
+        if round > *before + 1 {
+            let what = format!("n{node} goes from r{before} to r{round}");
+            return Err(Violation::new(Rule::OneRecord, what));
+        }
+        *before = round.max(*before);
+        Ok(())
     }
 
     /// A node sends a message of the run.

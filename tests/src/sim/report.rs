@@ -8,7 +8,7 @@ use std::fmt;
 /// What the checker holds every run to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rule {
-    /// R1: one certified record a round, over all nodes and for ever.
+    /// R1: one certified record a round, over all nodes and for ever, and no node leaves one out.
     OneRecord,
     /// R2: no trainer counts twice in a round.
     TrainerOnce,
