@@ -4,6 +4,7 @@
 //! promise is checked, and the first that does not hold ends the demo with one line and an error.
 //! What it is not: a simulation.
 
+mod ask;
 mod data;
 mod nodes;
 mod report;

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use protocol::{FileHash, PublicKey, RecordId};
 
 use super::DemoError;
+use super::ask::{ask, promise, wait};
 use super::data::{self, Files, OPTED_OUT, TRAINERS};
 use super::nodes::Node;
 use super::report::{Report, RoundLine, Summary};
@@ -24,9 +25,6 @@ const ROUNDS: u64 = 10;
 const OPT_OUT_AFTER: u64 = 4;
 /// What the final model must reach on held-out digits.
 const ACCURACY_MIN: f64 = 0.93;
-/// How long any single thing may take.
-const PATIENCE: Duration = Duration::from_secs(60);
-const LOOK_EVERY: Duration = Duration::from_millis(40);
 
 /// Tells the story in `dir`.
 pub(super) async fn tell(dir: &Path, report: &Report) -> Result<Summary, DemoError> {
@@ -373,30 +371,4 @@ async fn judge(
         format!("the model reaches {:.0} %, not {:.1} %", ACCURACY_MIN * 100.0, accuracy * 100.0)
     })?;
     Ok((accuracy, got.fetched_bytes))
-}
-
-fn promise(holds: bool, what: impl FnOnce() -> String) -> Result<(), DemoError> {
-    if holds { Ok(()) } else { Err(DemoError::Promise(what())) }
-}
-
-async fn ask<T>(
-    node: &Node,
-    request: impl Future<Output = Result<T, crate::api::ClientError>>,
-) -> Result<T, DemoError> {
-    request.await.map_err(|source| DemoError::Client { node: node.name.clone(), source })
-}
-
-/// Looks again and again until there is something to see.
-async fn wait<T, F>(what: &str, mut look: impl FnMut() -> F) -> Result<T, DemoError>
-where
-    F: Future<Output = Result<Option<T>, DemoError>>,
-{
-    let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline {
-        if let Some(found) = look().await? {
-            return Ok(found);
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-    Err(DemoError::Waited { what: what.into(), seconds: PATIENCE.as_secs() })
 }

@@ -12,8 +12,8 @@ use protocol::limits::CERTIFICATES_SENT_MAX;
 use protocol::round::check::{self, Base, RecordError};
 use protocol::round::{Certificate, CertificateError, Tip};
 
+use super::certificates::ask_certificates;
 use super::desk::{Desk, DeskError};
-use super::driver::ask_certificates;
 use crate::api::ProgressSender;
 use crate::api::dto::AuditReply;
 

@@ -12,13 +12,16 @@
 
 mod audit;
 mod book;
+mod certificates;
 mod create;
 mod desk;
 mod driver;
 mod evaluation;
 mod jobs;
+mod journal;
 mod publish;
 mod spec_file;
+mod task;
 mod view;
 
 pub(crate) use audit::audit;

@@ -7,6 +7,9 @@
 
 #![cfg(unix)]
 
+mod bad_input;
+mod bad_places;
+mod bad_weights;
 mod command;
 mod dice;
 mod digits;
@@ -14,3 +17,4 @@ mod kill;
 mod node;
 mod process;
 mod readme;
+mod stewards;

@@ -3,7 +3,6 @@
 //! Invariants: it listens on loopback only, on free ports, and looks for nobody by itself; once
 //! started it can be asked. What it is not: a client of its own. It is asked through the program.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 

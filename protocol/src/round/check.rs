@@ -8,9 +8,9 @@
 use std::collections::BTreeMap;
 
 use super::commit::UpdateCommit;
-use super::machine::Tip;
 use super::record::{Accepted, RejectReason, Rejected, RoundRecord};
 use super::tally::accept;
+use super::tip::Tip;
 use crate::aggregate::{AggregateError, Contribution, OuterState, aggregate};
 use crate::envelope::Signed;
 use crate::frontier::Frontier;

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::agreement::Step;
 use super::commit::UpdateCommit;
-use super::machine::Tip;
 use super::message::RunMessage;
 use super::record::{Accepted, Certificate, Rejected, RoundRecord};
+use super::tip::Tip;
 use crate::envelope::Signed;
 
 /// One thing to do.

@@ -2,65 +2,19 @@
 //!
 //! Invariants: see the module's. What it is not: the stewards' part, which is in `steward`.
 
-use std::collections::BTreeMap;
-
 use super::commit::UpdateCommit;
 use super::effect::{Effect, Entry};
 use super::input::{Input, Trained};
 use super::message::RunMessage;
-use super::record::{Certificate, RoundRecord};
+use super::present::Present;
+use super::record::Certificate;
 use super::steward::Bench;
+use super::tip::Tip;
 use super::vote::{Proposal, Vote};
-use crate::aggregate::OuterState;
 use crate::envelope::Signed;
-use crate::id::{FileHash, RoundId, RunId};
+use crate::id::RunId;
 use crate::key::{PublicKey, SecretKey};
-use crate::limits::TRAINERS_PRESENT_MAX;
-use crate::run::{Admission, Presence, RunSpec, genesis, run_id};
-
-/// The newest certified round of a run, or its start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tip {
-    /// The round; 0 before the first.
-    pub round: u64,
-    /// Its record's id, or the run's own.
-    pub id: RoundId,
-    /// The model root.
-    pub model: FileHash,
-    /// The outer optimizer's root.
-    pub outer: FileHash,
-    /// The frontier that the next round's trainers must have reached.
-    pub frontier: FileHash,
-}
-
-impl Tip {
-    /// The start of a run.
-    pub fn start(run: RunId, spec: &RunSpec) -> Self {
-        Self {
-            round: 0,
-            id: genesis(run),
-            model: spec.model.weights,
-            outer: OuterState::default().root(),
-            frontier: spec.consent.frontier,
-        }
-    }
-
-    /// The tip that a certified record makes.
-    pub fn of(record: &RoundRecord) -> Self {
-        Self {
-            round: record.round,
-            id: record.id(),
-            model: record.model_out,
-            outer: record.outer_out,
-            frontier: record.frontier,
-        }
-    }
-
-    /// Whether `record` is of the round after this one and starts from it.
-    pub fn is_base_of(&self, record: &RoundRecord) -> bool {
-        record.round == self.round + 1 && record.prev == self.id && record.model_in == self.model
-    }
-}
+use crate::run::{Admission, Presence, RunSpec, run_id};
 
 /// One node's view of a run, moved from round to round.
 #[derive(Debug)]
@@ -69,22 +23,12 @@ pub struct Round {
     pub(super) run: RunId,
     pub(super) key: SecretKey,
     pub(super) tip: Tip,
-    /// Who said they take part, and whether they then failed to commit.
-    pub(super) present: BTreeMap<PublicKey, Word>,
+    pub(super) present: Present,
     pub(super) bench: Option<Bench>,
     newest: Option<Certificate>,
     part: Part,
     resend_at_ms: u64,
     resends: u32,
-}
-
-/// A trainer's newest word.
-#[derive(Debug)]
-pub(super) struct Word {
-    said_ms: u64,
-    joined: bool,
-    /// It let a round pass without a commit; not waited for until it commits again.
-    missed: bool,
 }
 
 /// This node's own part as a trainer.
@@ -107,7 +51,7 @@ impl Round {
             run,
             key,
             tip,
-            present: BTreeMap::new(),
+            present: Present::default(),
             bench: None,
             newest: None,
             part: Part::default(),
@@ -165,7 +109,7 @@ impl Round {
 
     /// Who said they train.
     pub fn trainers(&self) -> impl Iterator<Item = PublicKey> {
-        self.present.iter().filter(|(_, word)| word.joined).map(|(key, _)| *key)
+        self.present.joined()
     }
 
     /// The attempt at agreement under way, if this is a steward and there is one.
@@ -226,17 +170,8 @@ impl Round {
     }
 
     fn hear(&mut self, word: &Signed<Presence>) {
-        let Presence { joined, said_ms, .. } = *word.value();
-        let fits =
-            self.present.len() < TRAINERS_PRESENT_MAX || self.present.contains_key(&word.signer());
-        if !fits || !self.admits(&word.signer()) {
-            return;
-        }
-        let silent = Word { said_ms: 0, joined: false, missed: false };
-        let known = self.present.entry(word.signer()).or_insert(silent);
-        if said_ms > known.said_ms {
-            // Who let a round pass is waited for again when it commits, not when it speaks.
-            (known.said_ms, known.joined) = (said_ms, joined);
+        if self.admits(&word.signer()) {
+            self.present.hear(word);
         }
     }
 
@@ -245,11 +180,6 @@ impl Round {
             Admission::Open => true,
             Admission::Invited(trainers) => trainers.binary_search(trainer).is_ok(),
         }
-    }
-
-    /// Trainers that a round waits for.
-    pub(super) fn expected(&self) -> impl Iterator<Item = &PublicKey> {
-        self.present.iter().filter(|(_, word)| word.joined && !word.missed).map(|(key, _)| key)
     }
 
     fn message(&mut self, now_ms: u64, message: RunMessage, effects: &mut Vec<Effect>) {
@@ -292,9 +222,7 @@ impl Round {
         if commit.value().base != self.tip.id || !self.admits(&commit.signer()) {
             return;
         }
-        if let Some(word) = self.present.get_mut(&commit.signer()) {
-            word.missed = false;
-        }
+        self.present.committed(&commit.signer());
         let base = self.tip.clone();
         if self.bench.as_mut().is_some_and(|bench| bench.take(commit.clone())) {
             effects.push(Effect::Check { commit, base });
@@ -359,9 +287,7 @@ impl Round {
 
     fn move_to(&mut self, now_ms: u64, certificate: Certificate) {
         if let Some(bench) = &self.bench {
-            for (trainer, word) in &mut self.present {
-                word.missed |= !bench.holds(trainer);
-            }
+            self.present.close(|trainer| bench.holds(trainer));
         }
         self.tip = Tip::of(&certificate.record);
         self.newest = Some(certificate);

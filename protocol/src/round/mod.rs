@@ -31,20 +31,23 @@ mod effect;
 mod input;
 mod machine;
 mod message;
+mod present;
 mod record;
 mod steward;
 mod tally;
+mod tip;
 mod vote;
 
 pub use agreement::{Step, Wait};
 pub use commit::{DataCommit, UpdateCommit, commit_id};
 pub use effect::{Effect, Entry};
 pub use input::{Input, Trained, Verdict};
-pub use machine::{Round, Tip};
+pub use machine::Round;
 pub use message::{Kind, RunMessage, Wire, WireError};
 pub use record::{
     Accepted, Certificate, CertificateError, RejectReason, Rejected, RoundRecord, is_quorum,
 };
+pub use tip::Tip;
 pub use vote::{Phase, Proposal, Vote};
 
 #[cfg(test)]

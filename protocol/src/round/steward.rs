@@ -292,7 +292,7 @@ impl Bench {
     }
 
     fn is_ready(&self, round: &Round, now_ms: u64) -> bool {
-        let all_in = round.expected().all(|trainer| self.tally.is_judged(trainer));
+        let all_in = round.present.expected().all(|trainer| self.tally.is_judged(trainer));
         self.has_enough(round) && (all_in || now_ms >= self.closes_at_ms(round))
     }
 }

@@ -1,0 +1,39 @@
+//! Asking a demo's node, waiting for what must come, and checking what must hold.
+//!
+//! Invariants: every wait ends. What it is not: the story.
+
+use std::time::{Duration, Instant};
+
+use super::DemoError;
+use super::nodes::Node;
+use crate::api::ClientError;
+
+/// How long any single thing may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(40);
+
+pub(super) fn promise(holds: bool, what: impl FnOnce() -> String) -> Result<(), DemoError> {
+    if holds { Ok(()) } else { Err(DemoError::Promise(what())) }
+}
+
+pub(super) async fn ask<T>(
+    node: &Node,
+    request: impl Future<Output = Result<T, ClientError>>,
+) -> Result<T, DemoError> {
+    request.await.map_err(|source| DemoError::Client { node: node.name.clone(), source })
+}
+
+/// Looks again and again until there is something to see.
+pub(super) async fn wait<T, F>(what: &str, mut look: impl FnMut() -> F) -> Result<T, DemoError>
+where
+    F: Future<Output = Result<Option<T>, DemoError>>,
+{
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if let Some(found) = look().await? {
+            return Ok(found);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Err(DemoError::Waited { what: what.into(), seconds: PATIENCE.as_secs() })
+}

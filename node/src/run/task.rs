@@ -1,0 +1,290 @@
+//! The task that owns a run's `Round`: does its effects and feeds it the answers.
+//!
+//! Invariants: journal entries are durable before any later effect of the same call; nothing but
+//! this task touches the round; it stops with its token and leaves nothing that a restart cannot
+//! take up. What it is not: the work itself (see `jobs`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::SecretKey;
+use protocol::round::{Certificate, Effect, Input, Round, RunMessage, Tip};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::certificates::ask_certificates;
+use super::desk::{Desk, DeskError};
+use super::driver::{CERTIFIED_NOTE, Command, Snapshot};
+use super::jobs::{self, CertifiedNote, Part};
+use super::journal::Journal;
+use super::{evaluation, publish};
+use crate::clock::{now_ms, steady_ms};
+use crate::net::Topic;
+
+pub(super) struct Task {
+    pub(super) desk: Arc<Desk>,
+    pub(super) round: Round,
+    pub(super) part: Option<Arc<Part>>,
+    pub(super) owner: SecretKey,
+    pub(super) publisher: publish::Publisher,
+    pub(super) journal: Journal,
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) changed: watch::Sender<u64>,
+    pub(super) doing: String,
+    pub(super) catching_up: bool,
+    pub(super) jobs: TaskTracker,
+    pub(super) cancel: CancellationToken,
+}
+
+impl Task {
+    pub(super) async fn run(mut self, mut receiver: mpsc::Receiver<Command>, rejoin: bool) {
+        let first = if rejoin {
+            Input::Participate { joined: true, said_ms: now_ms() }
+        } else {
+            Input::Tick
+        };
+        if self.feed(first).await.is_err() {
+            return;
+        }
+        self.evaluate(self.round.tip().clone());
+        if self.round.is_finished() {
+            self.finish();
+        }
+        loop {
+            let deadline = self.round.deadline();
+            let wait = deadline.map_or(Duration::from_secs(3_600), |at| {
+                Duration::from_millis(at.saturating_sub(steady_ms()))
+            });
+            let done = tokio::select! {
+                () = self.cancel.cancelled() => return,
+                command = receiver.recv() => match command {
+                    Some(command) => self.command(command).await,
+                    None => return,
+                },
+                () = tokio::time::sleep(wait) => self.feed(Input::Tick).await,
+            };
+            if let Err(error) = done {
+                // What is not durable must not be acted on: the run stops here and is taken up
+                // from the journal at the next start.
+                tracing::error!(run = %self.desk.run.short(), %error, "the run has stopped");
+                self.doing = format!("stopped: {error}");
+                self.answer_only(receiver).await;
+                return;
+            }
+        }
+    }
+
+    async fn command(&mut self, command: Command) -> Result<(), DeskError> {
+        match command {
+            Command::Input(input) => {
+                if let Input::Trained { update: None, .. } = *input {
+                    self.touch();
+                }
+                self.feed(*input).await
+            }
+            Command::Participate(part) => {
+                let joined = part.is_some();
+                self.part = part;
+                self.feed(Input::Participate { joined, said_ms: now_ms() }).await
+            }
+            Command::Snapshot(sender) => {
+                // Whoever asked may be gone.
+                let _ = sender.send(self.snapshot());
+                Ok(())
+            }
+            Command::CaughtUp => {
+                self.catching_up = false;
+                Ok(())
+            }
+            Command::Doing(doing) => {
+                self.doing = doing;
+                self.touch();
+                Ok(())
+            }
+        }
+    }
+
+    /// After a failed write: answers questions, does nothing else.
+    async fn answer_only(&mut self, mut receiver: mpsc::Receiver<Command>) {
+        loop {
+            tokio::select! {
+                () = self.cancel.cancelled() => return,
+                command = receiver.recv() => match command {
+                    Some(Command::Snapshot(sender)) => { let _ = sender.send(self.snapshot()); }
+                    Some(_) => {}
+                    None => return,
+                },
+            }
+        }
+    }
+
+    async fn feed(&mut self, input: Input) -> Result<(), DeskError> {
+        for effect in self.round.handle(steady_ms(), input) {
+            if let Effect::Persist(entry) = effect {
+                self.journal.append(entry);
+                continue;
+            }
+            self.journal.save()?;
+            self.act(effect).await?;
+        }
+        Ok(self.journal.save()?)
+    }
+
+    async fn act(&mut self, effect: Effect) -> Result<(), DeskError> {
+        match effect {
+            // Saved by the caller.
+            Effect::Persist(_) => {}
+            Effect::Send(message) => self.send(message).await?,
+            Effect::Train { round, base } => self.train(round, base),
+            Effect::Check { commit, base } => {
+                let desk = Arc::clone(&self.desk);
+                self.spawn(async move { Some(jobs::check(&desk, commit, base).await) });
+            }
+            Effect::Build { round, base, accepted, rejected } => {
+                let desk = Arc::clone(&self.desk);
+                self.doing = format!("aggregating round {round}");
+                self.spawn(async move {
+                    let built = jobs::build(&desk, base, accepted, rejected).await;
+                    let record = built
+                        .inspect_err(|error| tracing::warn!(round, %error, "cannot aggregate"))
+                        .ok()
+                        .map(Box::new);
+                    Some(Input::Built { round, record })
+                });
+            }
+            Effect::Verify { record, base } => {
+                let desk = Arc::clone(&self.desk);
+                self.spawn(async move {
+                    let holds = jobs::verify(&desk, base, &record).await;
+                    Some(Input::Verified { record: record.id(), holds })
+                });
+            }
+            Effect::CatchUp { round } => self.catch_up(round),
+            Effect::Certified(certificate) => self.certified(&certificate)?,
+            Effect::Finish => self.finish(),
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, message: RunMessage) -> Result<(), DeskError> {
+        if let RunMessage::Commit(commit) = &message {
+            // Auditors and stewards fetch a commit by its id, as any blob.
+            self.desk.keep(commit.bytes().to_vec()).await?;
+        }
+        let bytes = message.to_wire(self.desk.run, now_ms()).to_bytes();
+        if let Err(error) = self.desk.means.net.publish(Topic::Runs, bytes).await {
+            tracing::debug!(%error, "a message was not sent; it is said again later");
+        }
+        Ok(())
+    }
+
+    fn train(&mut self, round: u64, base: Tip) {
+        let Some(part) = self.part.clone() else {
+            self.doing = "cannot train: the data cannot be read; join again".into();
+            self.touch();
+            return;
+        };
+        let (desk, me) = (Arc::clone(&self.desk), self.desk.means.net.key());
+        let (cancel, commands) = (self.cancel.clone(), self.commands.clone());
+        self.doing = format!("training round {round}");
+        self.touch();
+        self.spawn(async move {
+            let trained = jobs::train(&desk, &part, me, round, base, cancel).await;
+            let doing = match &trained {
+                Ok(_) => format!("waiting for the others in round {round}"),
+                Err(error) => {
+                    tracing::warn!(round, %error, "no update");
+                    format!("round {round}: {error}")
+                }
+            };
+            // A closed channel means that the node stops.
+            let _ = commands.send(Command::Doing(doing)).await;
+            Some(Input::Trained { round, update: trained.ok() })
+        });
+    }
+
+    fn catch_up(&mut self, round: u64) {
+        if std::mem::replace(&mut self.catching_up, true) {
+            return;
+        }
+        let (desk, commands) = (Arc::clone(&self.desk), self.commands.clone());
+        self.spawn(async move {
+            let certificates = ask_certificates(&desk, round).await;
+            let _ = commands.send(Command::CaughtUp).await;
+            (!certificates.is_empty()).then_some(Input::CaughtUp(certificates))
+        });
+    }
+
+    fn certified(&mut self, certificate: &Certificate) -> Result<(), DeskError> {
+        let round = certificate.record.round;
+        let store = &self.desk.means.store;
+        store.keep_note(self.desk.run, round, CERTIFIED_NOTE, &CertifiedNote::now())?;
+        tracing::info!(run = %self.desk.run.short(), round, "certified");
+        self.touch();
+        self.evaluate(Tip::of(&certificate.record));
+        Ok(())
+    }
+
+    /// Evaluates a round's model, unless this node only looks on.
+    fn evaluate(&mut self, tip: Tip) {
+        if tip.round == 0 || !(self.round.is_steward() || self.round.is_trainer()) {
+            return;
+        }
+        let (desk, changed) = (Arc::clone(&self.desk), self.changed.clone());
+        self.spawn(async move {
+            evaluation::evaluate_round(&desk, tip).await;
+            changed.send_modify(|count| *count += 1);
+            None
+        });
+    }
+
+    fn finish(&mut self) {
+        self.doing = "finished".into();
+        self.touch();
+        if self.owner.public() != self.desk.spec.signer() {
+            return;
+        }
+        let noted: Result<Option<String>, _> =
+            self.desk.means.store.note(self.desk.run, 0, publish::PUBLISHED_NOTE);
+        if !matches!(noted, Ok(None)) {
+            return;
+        }
+        let (desk, tip) = (Arc::clone(&self.desk), self.round.tip().clone());
+        let (publisher, changed) = (self.publisher.clone(), self.changed.clone());
+        let owner = self.owner.clone();
+        self.spawn(async move {
+            publish::publish(&desk, &tip, &owner, &publisher).await;
+            changed.send_modify(|count| *count += 1);
+            None
+        });
+    }
+
+    /// Runs a job beside the driver; what it returns comes back as an input.
+    fn spawn(&self, job: impl Future<Output = Option<Input>> + Send + 'static) {
+        let (commands, cancel) = (self.commands.clone(), self.cancel.clone());
+        self.jobs.spawn(async move {
+            tokio::select! {
+                () = cancel.cancelled() => {}
+                input = job => if let Some(input) = input {
+                    let _ = commands.send(Command::Input(Box::new(input))).await;
+                },
+            }
+        });
+    }
+
+    fn touch(&self) {
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            tip: self.round.tip().clone(),
+            finished: self.round.is_finished(),
+            steward: self.round.is_steward(),
+            trainer: self.round.is_trainer(),
+            trainers: self.round.trainers().collect(),
+            doing: self.doing.clone(),
+        }
+    }
+}
