@@ -170,9 +170,9 @@ pub const DATA_ADDRESS_TIMEOUT_MS: u64 = 5_000;
 /// Connections that the data plane serves at once.
 pub const DATA_CONNECTIONS_MAX: usize = 256;
 /// How long connecting to a peer's data plane may take.
-pub const DATA_CONNECT_TIMEOUT_MS: u64 = 10_000;
+pub const DATA_CONNECT_TIMEOUT_MS: u64 = 5_000;
 /// How long a transfer may stand still before the next provider is tried.
-pub const DATA_STALL_TIMEOUT_MS: u64 = 15_000;
+pub const DATA_STALL_TIMEOUT_MS: u64 = 5_000;
 /// Blobs fetched at once.
 pub const FETCHES_MAX: usize = 16;
 /// Providers whose speed and faults are remembered.

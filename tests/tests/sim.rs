@@ -4,12 +4,16 @@
 //! `ACCORD_SIM_SCENARIO` in which scenario (`small`), and `ACCORD_SIM_SEED` which one `replay` prints.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tests::sim::{Defect, Failure, Report, Rule, Scenario, Trail, run};
 
 const SEEDS: u64 = 64;
 const SEEDS_OF_OTHERS: u64 = 8;
+/// Seeds outside the range that broke a rule once, with a steward lost for good: the others could
+/// not show each other its votes, for the record that some had locked on (the first four) or for
+/// leaving an attempt that the rest was still in.
+const REGRESSIONS: [u64; 6] = [1098, 1549, 1735, 2604, 1393, 2759];
 const THREADS: usize = 2;
 const FAILURES_SHOWN: usize = 5;
 
@@ -25,26 +29,23 @@ fn scenario() -> Scenario {
     known.unwrap_or_else(|| panic!("ACCORD_SIM_SCENARIO is {name:?}, which is no scenario"))
 }
 
-/// Runs seeds `first..end`; fails with what broke. Returns what all of them came to.
-fn run_seeds(scenario: &Scenario, first: u64, end: u64) -> Report {
-    let next = AtomicU64::new(first);
+/// Runs these seeds; fails with what broke. Returns what all of them came to.
+fn run_seeds(scenario: &Scenario, seeds: &[u64]) -> Report {
+    let next = AtomicUsize::new(0);
     let outcome = Mutex::new((Report::default(), Vec::new()));
+    let work = || {
+        while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let result = run(*seed, scenario, Trail::Quiet);
+            let mut outcome = outcome.lock().expect("no seed panics");
+            match result {
+                Ok((report, _)) => outcome.0 = outcome.0.join(&report),
+                Err(failure) => outcome.1.push(*failure),
+            }
+        }
+    };
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= end {
-                        return;
-                    }
-                    let result = run(seed, scenario, Trail::Quiet);
-                    let mut outcome = outcome.lock().expect("no seed panics");
-                    match result {
-                        Ok((report, _)) => outcome.0 = outcome.0.join(&report),
-                        Err(failure) => outcome.1.push(*failure),
-                    }
-                }
-            });
+            scope.spawn(work);
         }
     });
     let (report, mut failures) = outcome.into_inner().expect("no seed panics");
@@ -54,21 +55,17 @@ fn run_seeds(scenario: &Scenario, first: u64, end: u64) -> Report {
     }
     let broken: Vec<(u64, Rule)> = failures.iter().map(|f| (f.seed, f.violation.rule)).collect();
     println!("{}: {report:?}", scenario.name);
-    assert!(
-        broken.is_empty(),
-        "{} of {} seeds broke a rule: {broken:?}",
-        broken.len(),
-        end - first
-    );
+    assert!(broken.is_empty(), "{} of {} seeds broke: {broken:?}", broken.len(), seeds.len());
     report
 }
 
 #[test]
 fn every_seed_holds() {
     let first = from_environment("ACCORD_SIM_FIRST").unwrap_or(0);
-    let seeds = from_environment("ACCORD_SIM_SEEDS").unwrap_or(SEEDS);
-    let report = run_seeds(&scenario(), first, first + seeds);
-    if seeds < SEEDS {
+    let count = from_environment("ACCORD_SIM_SEEDS").unwrap_or(SEEDS);
+    let seeds: Vec<u64> = (first..first + count).chain(REGRESSIONS).collect();
+    let report = run_seeds(&scenario(), &seeds);
+    if count < SEEDS {
         return;
     }
     // The seeds mean little if nothing goes wrong in them.
@@ -81,15 +78,16 @@ fn every_seed_holds() {
         ("rejected updates", report.rejected),
         ("refused works", report.refused),
     ];
-    for (what, count) in reached {
-        assert!(count > 0, "no {what} in {seeds} seeds");
+    for (what, times) in reached {
+        assert!(times > 0, "no {what} in {count} seeds");
     }
 }
 
 #[test]
 fn other_scenarios_hold() {
-    run_seeds(&Scenario::lone(), 0, SEEDS_OF_OTHERS);
-    run_seeds(&Scenario::wide(), 0, SEEDS_OF_OTHERS);
+    let seeds: Vec<u64> = (0..SEEDS_OF_OTHERS).collect();
+    run_seeds(&Scenario::lone(), &seeds);
+    run_seeds(&Scenario::wide(), &seeds);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use consent::{Policy, Record};
 use protocol::aggregate::OuterState;
 use protocol::exchange::{Answer, Question};
 use protocol::limits::{COMMIT_BYTES_MAX, FRONTIER_BYTES_MAX, MODEL_CONFIG_BYTES_MAX};
-use protocol::round::check::{Base, Evidence};
+use protocol::round::check::{Base, Evidence, check_terms};
 use protocol::round::{Tip, UpdateCommit, commit_id};
 use protocol::run::{RunSpec, run_id};
 use protocol::weights::{Weights, WeightsError};
@@ -192,6 +192,9 @@ impl Desk {
         &self,
         commit: Signed<UpdateCommit>,
     ) -> Result<Evidence, DeskError> {
+        if check_terms(self.spec.value(), &commit).is_err() {
+            return Ok(Evidence::refused(commit));
+        }
         let value = commit.value();
         let hints = [commit.signer()];
         let update_max = protocol::update::bytes_max(self.spec.value().model.parameters as usize);

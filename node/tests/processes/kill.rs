@@ -81,6 +81,7 @@ fn killed(seed: u64) {
         assert_eq!(view["round"], ROUNDS, "{view:#}");
         assert_eq!(view["model"], views[0]["model"], "{view:#}");
     }
+    assert!(std::env::var_os("SHOW").is_none(), "shown");
     let audit = nodes[TRAINERS].json(&["audit", &run]);
     assert_eq!((&audit["rounds"], &audit["model"]), (&ROUNDS.into(), &views[0]["model"]));
 }

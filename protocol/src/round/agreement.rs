@@ -132,9 +132,23 @@ impl Agreement {
         self.decided.as_ref()
     }
 
-    /// What this steward said lately, to be said again to those who missed it.
-    pub(super) fn said(&self) -> impl Iterator<Item = &RunMessage> {
-        self.said.iter()
+    /// What this steward said lately, to be said again to those who missed it, and the prevotes of
+    /// others that prove the record it may be locked on: whoever cast them may be gone, and without
+    /// them nobody else could vote for it again.
+    pub(super) fn said(&self) -> impl Iterator<Item = RunMessage> {
+        self.said.iter().cloned().chain(self.proof())
+    }
+
+    fn proof(&self) -> Vec<RunMessage> {
+        let valid = self.driver.valid_value();
+        let certificate =
+            valid.and_then(|valid| self.driver.polka_certificate(valid.round, &valid.value.id()));
+        let votes = certificate.into_iter().flat_map(|proof| &proof.polka_signatures);
+        votes
+            .filter(|vote| vote.address != self.key.public())
+            .filter_map(|vote| Signed::<Vote>::open(&vote.signature.0).ok())
+            .map(RunMessage::Vote)
+            .collect()
     }
 
     /// When the next timeout is due, and which.
@@ -235,10 +249,11 @@ impl Agreement {
                 new.push(RunMessage::Vote(signed));
                 Some(input)
             }
-            Output::Decide(attempt, made) => {
+            // The first is the attempt that this steward is in; the votes are the proposal's.
+            Output::Decide(_, made) => {
                 self.timers.clear();
                 self.wanted = None;
-                self.decided = Some(self.certificate(attempt, made.record));
+                self.decided = Some(self.certificate(made.attempt, made.record));
                 None
             }
             Output::ScheduleTimeout(timeout) => {

@@ -19,7 +19,7 @@ use crate::run::{Admission, RunSpec};
 use crate::update::{Update, bytes_max};
 use crate::weights::Weights;
 
-/// A commit with the bytes that it names.
+/// A commit with the bytes that it names; both empty if the terms refuse it anyway.
 #[derive(Debug, Clone)]
 pub struct Evidence {
     /// The commit.
@@ -28,6 +28,19 @@ pub struct Evidence {
     pub update: Vec<u8>,
     /// The frontier's bytes.
     pub frontier: Vec<u8>,
+}
+
+impl Evidence {
+    /// A commit that the terms refuse.
+    pub fn refused(commit: Signed<UpdateCommit>) -> Self {
+        Self { commit, update: Vec::new(), frontier: Vec::new() }
+    }
+
+    /// Whether the bytes are those that the commit names.
+    fn is_whole(&self) -> bool {
+        FileHash::of(&self.update) == self.commit.value().update
+            && FileHash::of(&self.frontier) == self.commit.value().data.frontier
+    }
 }
 
 /// Why a record does not hold.
@@ -177,11 +190,9 @@ pub fn verify(
         return Err(RecordError::Frontier(round));
     }
     let find = |commit: CommitId| evidence.get(&commit).ok_or(RecordError::Missing(round, commit));
-    let fits = |evidence: &Evidence| {
-        evidence.commit.value().base == base.tip.id
-            && evidence.commit.value().round == round
-            && FileHash::of(&evidence.update) == evidence.commit.value().update
-            && FileHash::of(&evidence.frontier) == evidence.commit.value().data.frontier
+    let is_current = |evidence: &Evidence| {
+        let commit = evidence.commit.value();
+        commit.base == base.tip.id && commit.round == round
     };
     let mut accepted = Vec::with_capacity(record.accepted.len());
     for entry in &record.accepted {
@@ -189,14 +200,21 @@ pub fn verify(
         let found = find(entry.commit)?;
         let same = accept(found.commit.signer(), &found.commit, spec.local.weight_max) == *entry;
         match check_evidence(spec, found, &base.required) {
-            Ok(update) if same && fits(found) => accepted.push((entry.clone(), update)),
+            Ok(update) if same && is_current(found) && found.is_whole() => {
+                accepted.push((entry.clone(), update))
+            }
             _ => return Err(otherwise),
         }
     }
     for entry in &record.rejected {
         let found = find(entry.commit)?;
-        let same = found.commit.signer() == entry.trainer && fits(found);
-        let reason = check_evidence(spec, found, &base.required).err();
+        let same = found.commit.signer() == entry.trainer && is_current(found);
+        // What the terms refuse needs no bytes, which its trainer may never have shown to anyone.
+        let reason = match check_terms(spec, &found.commit) {
+            Err(reason) => Some(reason),
+            Ok(()) if found.is_whole() => check_evidence(spec, found, &base.required).err(),
+            Ok(()) => None,
+        };
         if !same || reason != Some(entry.reason) {
             return Err(RecordError::Verdict { round, commit: entry.commit });
         }

@@ -344,7 +344,7 @@ impl Round {
         if let Some(bench) = &mut self.bench {
             let newest = self.newest.clone().filter(|_| bench.told_newest());
             effects.extend(newest.map(RunMessage::Certificate).map(Effect::Send));
-            effects.extend(bench.said().cloned().map(Effect::Send));
+            effects.extend(bench.said().map(Effect::Send));
         }
         // Nothing certified for a whole interval: perhaps it was, elsewhere.
         effects.push(Effect::CatchUp { round: self.tip.round + 1 });

@@ -77,7 +77,7 @@ impl Bench {
         self.agreement.is_started().then(|| self.agreement.attempt())
     }
 
-    pub(super) fn said(&self) -> impl Iterator<Item = &RunMessage> {
+    pub(super) fn said(&self) -> impl Iterator<Item = RunMessage> {
         self.agreement.said()
     }
 
