@@ -88,7 +88,7 @@ pub enum BlobError {
     #[error("blob {0} is damaged on disk; delete the blob directory and fetch again")]
     Damaged(FileHash),
     /// The store failed.
-    #[error("{step} in the blob store: {reason}")]
+    #[error("{step} in the blob store: {reason}; if the disk is full, free some space")]
     Store {
         /// What was being done.
         step: &'static str,
@@ -315,8 +315,18 @@ pub(super) fn iroh_hash(hash: FileHash) -> Hash {
     Hash::from_bytes(*hash.as_bytes())
 }
 
+/// The store's error with its causes: the outermost alone often says only that something failed.
 pub(super) fn store_error(step: &'static str, error: &dyn std::error::Error) -> BlobError {
-    BlobError::Store { step, reason: error.to_string() }
+    let mut reason = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !reason.contains(&text) {
+            reason = format!("{reason}: {text}");
+        }
+        cause = error.source();
+    }
+    BlobError::Store { step, reason: reason.replace('\n', " ") }
 }
 
 async fn bind(

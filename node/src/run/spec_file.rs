@@ -186,8 +186,9 @@ impl SpecFile {
     /// Reads a run file's text.
     pub(super) fn parse(text: &str) -> Result<Self, SpecError> {
         toml::from_str(text).map_err(|error| {
-            let line = error.span().map(|span| text[..span.start.min(text.len())].lines().count());
-            let place = line.map_or_else(String::new, |line| format!(" at line {}", line.max(1)));
+            let before = error.span().and_then(|span| text.get(..span.start));
+            let line = before.map(|before| before.matches('\n').count() + 1);
+            let place = line.map_or_else(String::new, |line| format!(" at line {line}"));
             let reason = error.message().lines().collect::<Vec<_>>().join(" ");
             SpecError::Toml { place, reason }
         })

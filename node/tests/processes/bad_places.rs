@@ -112,7 +112,7 @@ fn a_full_disk_loses_nothing() {
     let mut shared = 0;
     let refused = loop {
         assert!(shared < MODELS_MAX, "the disk is small");
-        let bytes: Vec<u8> = (0..MODEL_BYTES).map(|at| (at * (shared + 2) >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..MODEL_BYTES).map(|at| ((at * (shared + 2)) >> 3) as u8).collect();
         fs::write(dir.join("model.bin"), bytes).expect("written");
         let ended = node.ask(&["share", "model.bin", "--name", &format!("m{shared}")]);
         match ended.code {

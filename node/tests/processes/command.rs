@@ -25,10 +25,7 @@ pub(crate) fn quiet(command: &mut Command, dir: &Path) {
     for name in ["ACCORD_DIR", "ACCORD_BIND", "ACCORD_NO_MDNS", "XDG_DATA_HOME"] {
         command.env_remove(name);
     }
-    command
-        .env("HOME", dir)
-        .env("NO_COLOR", "1")
-        .env("ACCORD_LOG", std::env::var("SHOW").unwrap_or("node=info,warn".into()));
+    command.env("HOME", dir).env("NO_COLOR", "1").env("ACCORD_LOG", "node=info,warn");
     command.current_dir(dir);
 }
 

@@ -17,7 +17,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Lines that wait to be read before the process has to.
 const LINES_MAX: usize = 1_024;
 /// Last lines of standard error that are shown when a test fails.
-const LINES_SHOWN: usize = 4000;
+const LINES_SHOWN: usize = 60;
 
 /// A process whose lines can be waited for.
 #[derive(Debug)]

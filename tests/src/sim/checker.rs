@@ -9,7 +9,7 @@ use std::sync::Arc;
 use protocol::aggregate::OuterState;
 use protocol::round::check::{Base, Evidence, verify};
 use protocol::round::{
-    Certificate, Entry, RoundRecord, RunMessage, Tip, UpdateCommit, Wire, commit_id,
+    Certificate, Entry, RoundRecord, RunMessage, Step, Tip, UpdateCommit, Wire, commit_id,
 };
 use protocol::weights::Weights;
 use protocol::{CommitId, FileHash, Frontier, PublicKey, RoundId, Signed};
@@ -165,7 +165,11 @@ impl Checker {
                 let slot = slot(message).expect("a proposal or a vote has a place");
                 self.attempt_max = self.attempt_max.max(slot.2.into());
                 self.says_once(sender, slot, hash)?;
-                self.would_say_again(sender, slot.1, hash)?;
+                if slot.0 == self.facts.keys[sender.node].public() {
+                    self.would_say_again(sender, slot.1, hash)?;
+                } else {
+                    journaled(sender, "what it passes on", has_heard(sender, message))?;
+                }
             }
             RunMessage::Certificate(_) => {}
         }
@@ -291,6 +295,13 @@ impl Checker {
             .map_err(|error| broken(Rule::Recomputes, error.to_string()))?;
         Ok(Base { tip: Tip::of(record), weights: made.weights, outer: made.outer, required })
     }
+}
+
+/// Whether a vote of somebody else is in the sender's journal.
+fn has_heard(sender: &Sender<'_>, message: &RunMessage) -> bool {
+    let RunMessage::Vote(vote) = message else { return false };
+    let heard = Step::Vote { bytes: vote.bytes().to_vec() };
+    sender.journal.iter().any(|entry| matches!(entry, Entry::Step { step, .. } if *step == heard))
 }
 
 fn journaled(sender: &Sender<'_>, what: &str, holds: bool) -> Outcome {

@@ -61,7 +61,7 @@ impl Facts {
             *held = pick(&mut rng, &everything, WORKS_HELD);
         }
         let rogue = match rng.random_range(0..10) {
-            0..3 => Some(rng.random_range(trainers.clone())),
+            0..3 => Some(rng.random_range(cast.stewards..trainers.end)),
             3..6 if cast.stewards >= 4 => Some(rng.random_range(0..cast.stewards)),
             _ => None,
         };
