@@ -82,6 +82,7 @@ pub(crate) async fn create(
     let file = SpecFile::parse(text)?;
     let (rule, outer, local) = (file.rule()?, file.outer()?, file.local()?);
     let (policy, train_ms) = (file.policy()?, file.train_ms()?);
+    protocol::run::check_name("name", &file.name).map_err(CreateError::Rule)?;
     let start = match &file.model.repo {
         Some(repo) => from_repo(repo, owner, means, heads, progress).await?,
         None => new_model(&file, dir, owner, means, heads, progress).await?,

@@ -30,7 +30,7 @@ async fn liars_are_dropped_and_the_run_goes_on() {
         let mut liar = Liar::connect(100 + at as u8, &node.addresses).await;
         // Garbage is told from garbage by its bytes: the same twice would be one message.
         (0..REJECTIONS_MAX).for_each(|n| liar.gossip(topic, vec![0x9f, n as u8, 0xff]));
-        counted += dropped(&mut liar, &node, topic, counted).await;
+        counted += dropped(&mut liar, &node, counted).await;
     }
     for (at, what) in ["forged", "mistyped", "of another run"].into_iter().enumerate() {
         let mut liar = Liar::connect(110 + at as u8, &node.addresses).await;
@@ -38,14 +38,14 @@ async fn liars_are_dropped_and_the_run_goes_on() {
             let message = lie(&liar, what, id, n);
             liar.gossip(TOPICS[2], message);
         }
-        counted += dropped(&mut liar, &node, what, counted).await;
+        counted += dropped(&mut liar, &node, counted).await;
     }
     for (at, wire) in
         [framed(&[0x9f; 64]), framed(&[]), u32::MAX.to_be_bytes().to_vec()].into_iter().enumerate()
     {
         let mut liar = Liar::connect(120 + at as u8, &node.addresses).await;
         (0..REJECTIONS_MAX).for_each(|_| liar.ask(wire.clone()));
-        counted += dropped(&mut liar, &node, "a question", counted).await;
+        counted += dropped(&mut liar, &node, counted).await;
     }
     finish(dir.path(), &node, &run);
     assert!(node.json(&["status"])["dropped"].as_u64() >= Some(counted));
@@ -110,7 +110,7 @@ fn finish(dir: &Path, node: &Node, run: &str) {
 }
 
 /// Waits until the liar is dropped; says how many of its messages were counted.
-async fn dropped(liar: &mut Liar, node: &Node, what: &str, before: u64) -> u64 {
+async fn dropped(liar: &mut Liar, node: &Node, before: u64) -> u64 {
     liar.dropped().await;
     let key = liar.public().to_string();
     let is_liar = |peer: &Value| peer["node"] == *key;

@@ -132,21 +132,28 @@ impl Agreement {
         self.decided.as_ref()
     }
 
-    /// What this steward said lately, to be said again to those who missed it, and the prevotes of
-    /// others that prove the record it may be locked on: whoever cast them may be gone, and without
-    /// them nobody else could vote for it again.
+    /// What this steward said lately, to be said again to those who missed it, and with it the votes
+    /// of others that brought it where it is.
     pub(super) fn said(&self) -> impl Iterator<Item = RunMessage> {
         self.said.iter().cloned().chain(self.proof())
     }
 
+    /// The votes of others that prove the record it may be locked on, and those that let it enter
+    /// its attempt. Tendermint counts on what one honest steward has heard reaching all: whoever
+    /// cast these may be gone, and without them the others could neither vote for that record
+    /// again nor follow.
     fn proof(&self) -> Vec<RunMessage> {
         let valid = self.driver.valid_value();
-        let certificate =
+        let polka =
             valid.and_then(|valid| self.driver.polka_certificate(valid.round, &valid.value.id()));
-        let votes = certificate.into_iter().flat_map(|proof| &proof.polka_signatures);
-        votes
-            .filter(|vote| vote.address != self.key.public())
-            .filter_map(|vote| Signed::<Vote>::open(&vote.signature.0).ok())
+        let polka = polka.into_iter().flat_map(|proof| &proof.polka_signatures);
+        let entry = self.driver.round_certificate.iter();
+        let entry = entry.flat_map(|proof| &proof.certificate.round_signatures);
+        polka
+            .map(|vote| (vote.address, &vote.signature))
+            .chain(entry.map(|vote| (vote.address, &vote.signature)))
+            .filter(|(steward, _)| *steward != self.key.public())
+            .filter_map(|(_, envelope)| Signed::<Vote>::open(&envelope.0).ok())
             .map(RunMessage::Vote)
             .collect()
     }

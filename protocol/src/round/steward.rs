@@ -32,6 +32,8 @@ pub(super) struct Bench {
     heard: BTreeMap<(PublicKey, u32, Option<Phase>), Vec<FileHash>>,
     /// A `Build` is under way.
     building: bool,
+    /// The attempt in which building failed; it is tried again in a later one.
+    build_failed: Option<u32>,
     /// The record we built, offered in each attempt that is ours.
     built: Option<RoundRecord>,
     opened_ms: u64,
@@ -54,6 +56,7 @@ impl Bench {
             proposed: BTreeMap::new(),
             heard: BTreeMap::new(),
             building: false,
+            build_failed: None,
             built: None,
             opened_ms: now_ms,
             tell_newest: false,
@@ -180,6 +183,7 @@ impl Bench {
             Input::Checked { commit, verdict } => self.checked(commit, verdict),
             Input::Built { round: of, record } => {
                 self.building = false;
+                self.build_failed = record.is_none().then(|| self.agreement.attempt());
                 self.built = record
                     .map(|r| *r)
                     .filter(|r| of == round.tip.round + 1 && round.tip.is_base_of(r));
@@ -208,6 +212,7 @@ impl Bench {
             }
             // Somebody else may have found the round ready before us: the first attempt still waits.
             None if !self.building
+                && self.build_failed != Some(attempt)
                 && self.has_enough(round)
                 && (attempt > 0 || self.is_ready(round, now_ms)) =>
             {
