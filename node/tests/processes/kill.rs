@@ -19,8 +19,6 @@ const TRAINERS: usize = 3;
 const ROUNDS_BETWEEN: u64 = 3;
 /// Rounds of a run: more than all kills can take.
 const ROUNDS: u64 = 16;
-/// Longest time between two rounds: one node starts again, and no transfer waits for where it was.
-const STANDSTILL_MS_MAX: u64 = 9_000;
 /// A kill comes during or after so many questions at most, each of which takes some milliseconds.
 const QUESTIONS: u64 = 8;
 
@@ -83,17 +81,8 @@ fn killed(seed: u64) {
         assert_eq!(view["round"], ROUNDS, "{view:#}");
         assert_eq!(view["model"], views[0]["model"], "{view:#}");
     }
-    goes_on(&views[0]);
     let audit = nodes[TRAINERS].json(&["audit", &run]);
     assert_eq!((&audit["rounds"], &audit["model"]), (&ROUNDS.into(), &views[0]["model"]));
-}
-
-/// No round has to wait for much more than a node's start.
-fn goes_on(view: &Value) {
-    let rounds = view["history"].as_array().expect("rounds");
-    let times: Vec<u64> = rounds.iter().filter_map(|r| r["certified_ms"].as_u64()).collect();
-    let gaps: Vec<u64> = times.windows(2).map(|two| two[1].saturating_sub(two[0])).collect();
-    assert!(gaps.iter().all(|gap| *gap < STANDSTILL_MS_MAX), "milliseconds a round: {gaps:?}");
 }
 
 /// Three trainers and a steward that does not train, with a run under way.
