@@ -21,7 +21,7 @@ use std::time::Duration;
 use iroh::address_lookup::MemoryLookup;
 use iroh::endpoint::{QuicTransportConfig, VarInt, presets};
 use iroh::protocol::Router;
-use iroh::{Endpoint, EndpointAddr, RelayMode, TransportAddr};
+use iroh::{Endpoint, RelayMode};
 use iroh_blobs::api::blobs::{AddPathOptions, BlobStatus, EncodedItem, ImportMode};
 use iroh_blobs::protocol::ChunkRanges;
 use iroh_blobs::store::fs::FsStore;
@@ -34,7 +34,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 
-use super::address::endpoint_of;
+use super::callers::{Callers, Serving};
 use super::serve::{self, serving_events};
 use super::sources::Sources;
 
@@ -119,9 +119,10 @@ pub(super) struct Inner {
     directory: PathBuf,
     pub(super) store: FsStore,
     endpoint: Endpoint,
-    lookup: MemoryLookup,
+    pub(super) lookup: MemoryLookup,
     pub(super) pool: ConnectionPool,
     router: Router,
+    pub(super) callers: Callers,
     pub(super) sources: Mutex<Sources>,
     /// Told to the control plane, which drops whoever serves wrong bytes.
     pub(super) liars: mpsc::Sender<PublicKey>,
@@ -149,8 +150,10 @@ impl Blobs {
         let (events, received) = serving_events();
         let sent_bytes = Arc::new(AtomicU64::new(0));
         tasks.spawn(serve::watch(received, sent_bytes.clone()));
+        let callers = Callers::default();
+        let serving = BlobsProtocol::new(&store, Some(events));
         let router = Router::builder(endpoint.clone())
-            .accept(iroh_blobs::ALPN, BlobsProtocol::new(&store, Some(events)))
+            .accept(iroh_blobs::ALPN, Serving::new(serving, callers.clone()))
             .spawn();
         let mut pool_options = connection_pool::Options::default();
         pool_options.connect_timeout = Duration::from_millis(DATA_CONNECT_TIMEOUT_MS);
@@ -164,6 +167,7 @@ impl Blobs {
             lookup,
             pool,
             router,
+            callers,
             sources: Mutex::default(),
             liars,
             fetches: Semaphore::new(FETCHES_MAX),
@@ -279,14 +283,6 @@ impl Blobs {
         let known = self.inner.endpoint.addr();
         let bound = self.inner.endpoint.bound_sockets();
         known.ip_addrs().copied().chain(bound).collect::<BTreeSet<_>>().into_iter().collect()
-    }
-
-    /// Notes where a peer's data plane listens.
-    pub(super) fn learn(&self, peer: &PublicKey, addresses: BTreeSet<SocketAddr>) {
-        let addresses = addresses.into_iter().map(TransportAddr::Ip);
-        // Replaces what was known: after a restart the old ports are somebody else's.
-        let address = EndpointAddr::from_parts(endpoint_of(peer), addresses);
-        self.inner.lookup.set_endpoint_info(address);
     }
 
     /// Makes a blob that just became complete durable.

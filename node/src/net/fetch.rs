@@ -241,7 +241,10 @@ impl Blobs {
     fn blame(&self, provider: PublicKey, error: &ProviderError) {
         tracing::debug!(provider = %provider.short(), %error, "fetching");
         let mut sources = self.sources();
-        sources.failed(provider);
+        // Not to have a blob is no fault.
+        if !matches!(error, ProviderError::NotThere) {
+            sources.failed(provider);
+        }
         if matches!(error, ProviderError::WrongBytes(_)) {
             sources.lied(provider);
             // When the queue is full the ban on the data plane still holds.

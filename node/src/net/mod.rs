@@ -15,6 +15,7 @@ mod behaviour;
 #[cfg(test)]
 mod blob_tests;
 mod blobs;
+mod callers;
 mod command;
 mod dial;
 mod event;

@@ -151,8 +151,11 @@ impl SwarmTask {
                 self.on_connected(peer_id, &endpoint);
             }
             SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
-                if let Some(peer) = self.peers.remove(&peer_id).filter(|peer| peer.announced) {
-                    self.outbox.push_back(NetEvent::PeerDisconnected(peer.key));
+                if let Some(peer) = self.peers.remove(&peer_id) {
+                    self.blobs.hang_up(&peer.key);
+                    if peer.announced {
+                        self.outbox.push_back(NetEvent::PeerDisconnected(peer.key));
+                    }
                 }
                 self.dial.lost(peer_id, Instant::now());
             }

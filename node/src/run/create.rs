@@ -68,6 +68,8 @@ struct Start {
     config: ModelConfig,
     config_json: Vec<u8>,
     repo: String,
+    /// A new model's files, to be shared once the run is known to be sound.
+    files: Option<tempfile::TempDir>,
 }
 
 /// Makes and signs the run of a run file's text; relative paths in it start from `dir`.
@@ -85,7 +87,7 @@ pub(crate) async fn create(
     protocol::run::check_name("name", &file.name).map_err(CreateError::Rule)?;
     let start = match &file.model.repo {
         Some(repo) => from_repo(repo, owner, means, heads, progress).await?,
-        None => new_model(&file, dir, owner, means, heads, progress).await?,
+        None => new_model(&file, dir, means)?,
     };
     let held_out = keep_held_out(&file.model, dir, &start.config, means).await?;
     let bytes = start.weights.to_bytes();
@@ -121,6 +123,11 @@ pub(crate) async fn create(
         created_ms: now_ms(),
     };
     spec.check(&owner.public()).map_err(CreateError::Rule)?;
+    if let Some(files) = start.files {
+        let blobs = means.net.blobs();
+        let shared = repo::share(files.path(), &file.name, owner, blobs, heads, progress).await?;
+        announce_head(&means.net, &shared.head).await;
+    }
     Ok(Signed::sign(spec, owner))
 }
 
@@ -136,7 +143,13 @@ async fn from_repo(
     let dir = tempfile::tempdir()?;
     repo::write_out(means.net.blobs(), &got.manifest, dir.path()).await?;
     let (config, config_json, weights) = read_model(&got.manifest, dir.path(), text)?;
-    Ok(Start { weights, config, config_json, repo: resolved.head.value().name.clone() })
+    Ok(Start {
+        weights,
+        config,
+        config_json,
+        repo: resolved.head.value().name.clone(),
+        files: None,
+    })
 }
 
 fn read_model(
@@ -162,15 +175,8 @@ fn read_model(
     Ok((config, config_json, weights))
 }
 
-/// Makes a new model for a table's columns and classes and shares it as a repo.
-async fn new_model(
-    file: &SpecFile,
-    dir: &Path,
-    owner: &SecretKey,
-    means: &Means,
-    heads: &HeadBook,
-    progress: &ProgressSender,
-) -> Result<Start, CreateError> {
+/// Makes a new model for a table's columns and classes.
+fn new_model(file: &SpecFile, dir: &Path, means: &Means) -> Result<Start, CreateError> {
     let section = &file.model;
     let (Some(data), Some(label)) = (&section.data, &section.label) else {
         let reason = "[model] needs `repo`, or `data` and `label` to make a new model for a table";
@@ -192,10 +198,7 @@ async fn new_model(
     let files = tempfile::tempdir()?;
     write(files.path().join("model.safetensors"), &weights.to_bytes())?;
     write(files.path().join("config.json"), &config_json)?;
-    let blobs = means.net.blobs();
-    let shared = repo::share(files.path(), &file.name, owner, blobs, heads, progress).await?;
-    announce_head(&means.net, &shared.head).await;
-    Ok(Start { weights, config, config_json, repo: file.name.clone() })
+    Ok(Start { weights, config, config_json, repo: file.name.clone(), files: Some(files) })
 }
 
 /// Stores the held-out table after reading it as the trainers will.

@@ -239,9 +239,12 @@ impl Desk {
     /// Whom to ask: the hinted, the stewards, then every other connected peer.
     async fn providers(&self, hints: &[PublicKey]) -> Vec<PublicKey> {
         let net = &self.means.net;
+        let connected: Vec<PublicKey> = net.peers().await.iter().map(|peer| peer.key).collect();
         let mut all = hints.to_vec();
         all.extend(&self.spec.value().stewards);
-        all.extend(net.peers().await.iter().map(|peer| peer.key));
+        all.extend(&connected);
+        // Whoever is not connected is probably gone, and takes long not to answer.
+        all.sort_by_key(|peer| !connected.contains(peer));
         let mut seen = std::collections::BTreeSet::from([net.key()]);
         all.retain(|peer| seen.insert(*peer));
         all
