@@ -17,8 +17,8 @@ use consent::permit::TrainOther;
 use protocol::limits::{BATCH_SAMPLES_MAX, LOCAL_EPOCHS_MAX};
 use protocol::run::LocalSpec;
 use protocol::weights::Weights;
-use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
 
 use crate::data::split::shuffle;
 use crate::data::{Admitted, Batch};

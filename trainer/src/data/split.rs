@@ -8,8 +8,8 @@
 
 use std::collections::BTreeMap;
 
-use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 /// Rows that each part of a Dirichlet split gets at least, if there are that many.
 const PART_ROWS_MIN: usize = 10;

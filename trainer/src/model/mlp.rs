@@ -11,8 +11,8 @@ use burn::nn::Linear;
 use burn::tensor::activation::relu;
 use burn::tensor::{Tensor, TensorData};
 use protocol::weights::{TensorShape, Weights, WeightsError};
-use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use super::ModelError;
 use super::config::MlpConfig;
