@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use protocol::exchange::{Answer, Question};
-use protocol::limits::CERTIFICATES_SENT_MAX;
+use protocol::limits::{CERTIFICATES_SENT_MAX, MESSAGES_REMEMBERED_MAX, PAGE_ITEMS_MAX, PAGES_MAX};
 use protocol::round::{Kind, Wire};
 use protocol::run::RunSpec;
 use protocol::{FileHash, OpenError, PublicKey, Signed};
@@ -30,14 +30,8 @@ const AT_ONCE: usize = 32;
 const MEETINGS_AT_ONCE: usize = 16;
 /// How often what gossip may have lost is asked for.
 const RECONCILE_EVERY: Duration = Duration::from_secs(30);
-/// Records, heads or announcements looked at for one answer; its bytes are bounded by the page.
-const PAGE_ITEMS_MAX: usize = 4_096;
 /// How soon the same message of a run is passed on again.
 const REPEAT_MS: u64 = 400;
-/// Messages of runs whose passing on is remembered.
-const RECENT_MAX: usize = 65_536;
-/// Pages asked of one peer in one meeting.
-const PAGES_MAX: u64 = 1_024;
 
 /// Everything that events need.
 #[derive(Debug, Clone)]
@@ -70,10 +64,10 @@ impl Recent {
     fn note(&self, message: FileHash) {
         let now = steady_ms();
         let mut recent = self.lock();
-        if recent.len() >= RECENT_MAX {
+        if recent.len() >= MESSAGES_REMEMBERED_MAX {
             recent.retain(|_, passed| now < *passed + REPEAT_MS);
         }
-        if recent.len() < RECENT_MAX {
+        if recent.len() < MESSAGES_REMEMBERED_MAX {
             recent.insert(message, now);
         }
     }

@@ -11,6 +11,24 @@ pub const UPDATES_MAX: usize = 512;
 pub const WEIGHT_MAX: u64 = 1 << 14;
 /// Rounds in a run: years of rounds, and a certificate chain that can still be walked.
 pub const ROUNDS_MAX: u64 = 1_000_000;
+/// The shortest time, in milliseconds, that a run may give a round or a step of agreement.
+pub const ROUND_WAIT_MIN_MS: u64 = 10;
+/// The longest time that a round may wait for its trainers: a month on machines that come and go.
+pub const TRAIN_WAIT_MAX_MS: u64 = 30 * 24 * 3_600_000;
+/// The longest first timeout of a step of agreement: an hour, for stewards who are rarely there.
+pub const AGREE_WAIT_MAX_MS: u64 = 3_600_000;
+/// The longest norm that a run may let an update have, in thousandths: beyond it nothing is clipped.
+pub const NORM_MAX_MILLI: u64 = 1_000_000_000;
+/// The largest outer learning rate, in thousandths; steps ten times the mean do not converge.
+pub const OUTER_RATE_MAX_MILLI: u32 = 10_000;
+/// The largest outer momentum, in thousandths: below one, or the model never comes to rest.
+pub const OUTER_MOMENTUM_MAX_MILLI: u32 = 999;
+/// The largest learning rate, in millionths; same reason as the outer one, and rates vary more.
+pub const LEARNING_RATE_MAX_MICRO: u32 = 100_000_000;
+/// The largest momentum of a trainer's own steps, in millionths: below one.
+pub const MOMENTUM_MAX_MICRO: u32 = 999_999;
+/// A held-out table that a run shares, in bytes: everyone who evaluates fetches and reads it.
+pub const HELD_OUT_BYTES_MAX: u64 = 256 << 20;
 /// Parameters of a model trained by int8 updates in one piece (an update of about 1 GiB).
 pub const PARAMETERS_MAX: usize = 1 << 30;
 /// Tensors in a weights file.
@@ -69,6 +87,12 @@ pub const SHARD_BYTES_MAX: u64 = 64 << 20;
 pub const HEAD_BYTES_MAX: usize = 2_048;
 /// Revisions that a head names as where it comes from.
 pub const HEAD_PARENTS_MAX: usize = 16;
+/// Heads of one repo that are kept, the newest: enough to see a fork, not a history to fill a disk.
+pub const HEADS_PER_REPO_MAX: usize = 1_024;
+/// Repos whose heads are kept (at most 200 MiB of newest heads).
+pub const REPOS_MAX: usize = 100_000;
+/// Runs whose announcement is kept (at most 320 MiB).
+pub const RUNS_MAX: usize = 10_000;
 /// Names of owners, repos and runs, in bytes; what Hugging Face clients accept.
 pub const NAME_BYTES_MAX: usize = 96;
 /// A consent record's envelope in bytes: well inside a gossip message, and a public log's tile entry
@@ -117,6 +141,12 @@ pub const REQUEST_BYTES_MAX: usize = 1 << 20;
 pub const RESPONSE_BYTES_MAX: usize = 8 << 20;
 /// How long a request may take, answer included.
 pub const REQUEST_TIMEOUT_MS: u64 = 20_000;
+/// Items looked at for one answer; its bytes are bounded by `RESPONSE_BYTES_MAX`.
+pub const PAGE_ITEMS_MAX: usize = 4_096;
+/// Pages asked of one peer in one meeting; the next meeting goes on.
+pub const PAGES_MAX: u64 = 1_024;
+/// Messages of runs whose passing on is remembered (some 4 MiB).
+pub const MESSAGES_REMEMBERED_MAX: usize = 65_536;
 /// Requests open at once on one connection, per protocol and direction.
 pub const REQUESTS_PER_CONNECTION_MAX: usize = 32;
 /// Requests of ours that wait for an answer.

@@ -12,9 +12,11 @@ use crate::envelope::{Message, Signed};
 use crate::id::{FileHash, RoundId, RunId};
 use crate::key::PublicKey;
 use crate::limits::{
-    BATCH_SAMPLES_MAX, LOCAL_EPOCHS_MAX, NAME_BYTES_MAX, POLICY_BYTES_MAX, PRESENCE_BYTES_MAX,
-    ROUNDS_MAX, RUN_SPEC_BYTES_MAX, STEWARDS_MAX, TRAINERS_INVITED_MAX, UPDATES_MAX, WEIGHT_MAX,
-    WEIGHTS_HEADER_BYTES_MAX,
+    AGREE_WAIT_MAX_MS, BATCH_SAMPLES_MAX, LEARNING_RATE_MAX_MICRO, LOCAL_EPOCHS_MAX,
+    MOMENTUM_MAX_MICRO, NAME_BYTES_MAX, NORM_MAX_MILLI, OUTER_MOMENTUM_MAX_MILLI,
+    OUTER_RATE_MAX_MILLI, PARAMETERS_MAX, POLICY_BYTES_MAX, PRESENCE_BYTES_MAX, ROUND_WAIT_MIN_MS,
+    ROUNDS_MAX, RUN_SPEC_BYTES_MAX, STEWARDS_MAX, TRAIN_WAIT_MAX_MS, TRAINERS_INVITED_MAX,
+    UPDATES_MAX, WEIGHT_MAX, WEIGHTS_HEADER_BYTES_MAX,
 };
 
 /// What fixes a run, signed by the identity that creates it.
@@ -121,8 +123,7 @@ impl Message for RunSpec {
     fn check(&self, _creator: &PublicKey) -> Result<(), String> {
         check_name("name", &self.name)?;
         check_name("model.repo", &self.model.repo)?;
-        let parameters_max = crate::limits::PARAMETERS_MAX as u64;
-        in_range("model.parameters", self.model.parameters, 1, parameters_max)?;
+        in_range("model.parameters", self.model.parameters, 1, PARAMETERS_MAX as u64)?;
         let weights_max = (WEIGHTS_HEADER_BYTES_MAX + 8) as u64 + 4 * self.model.parameters;
         in_range("model.weights_bytes", self.model.weights_bytes, 1, weights_max)?;
         in_range("stewards", self.stewards.len() as u64, 1, STEWARDS_MAX as u64)?;
@@ -133,13 +134,15 @@ impl Message for RunSpec {
         }
         in_range("rounds.count", self.rounds.count, 1, ROUNDS_MAX)?;
         in_range("rounds.updates_min", self.rounds.updates_min.into(), 1, UPDATES_MAX as u64)?;
-        in_range("rounds.train_ms", self.rounds.train_ms, 10, 30 * 24 * 3_600_000)?;
-        in_range("rounds.agree_ms", self.rounds.agree_ms, 10, 3_600_000)?;
+        let waits = (ROUND_WAIT_MIN_MS, TRAIN_WAIT_MAX_MS, AGREE_WAIT_MAX_MS);
+        in_range("rounds.train_ms", self.rounds.train_ms, waits.0, waits.1)?;
+        in_range("rounds.agree_ms", self.rounds.agree_ms, waits.0, waits.2)?;
         let Rule::ClippedMean { norm_max_milli } = self.rule;
-        in_range("rule.norm_max_milli", norm_max_milli, 1, 1 << 40)?;
+        in_range("rule.norm_max_milli", norm_max_milli, 1, NORM_MAX_MILLI)?;
         if let Outer::Nesterov { rate_milli, momentum_milli } = self.outer {
-            in_range("outer.rate_milli", rate_milli.into(), 1, 10_000)?;
-            in_range("outer.momentum_milli", momentum_milli.into(), 0, 999)?;
+            let (rate_max, momentum_max) = (OUTER_RATE_MAX_MILLI, OUTER_MOMENTUM_MAX_MILLI);
+            in_range("outer.rate_milli", rate_milli.into(), 1, rate_max.into())?;
+            in_range("outer.momentum_milli", momentum_milli.into(), 0, momentum_max.into())?;
         }
         self.local.check()?;
         in_range("consent.policy (bytes)", self.consent.policy.len() as u64, 1, POLICY_BYTES_MAX)
@@ -150,8 +153,9 @@ impl LocalSpec {
     fn check(&self) -> Result<(), String> {
         in_range("local.epochs", self.epochs.into(), 1, LOCAL_EPOCHS_MAX.into())?;
         in_range("local.batch_size", self.batch_size.into(), 1, BATCH_SAMPLES_MAX as u64)?;
-        in_range("local.learning_rate_micro", self.learning_rate_micro.into(), 1, 100_000_000)?;
-        in_range("local.momentum_micro", self.momentum_micro.into(), 0, 999_999)?;
+        let (rate, momentum) = (self.learning_rate_micro, self.momentum_micro);
+        in_range("local.learning_rate_micro", rate.into(), 1, LEARNING_RATE_MAX_MICRO.into())?;
+        in_range("local.momentum_micro", momentum.into(), 0, MOMENTUM_MAX_MICRO.into())?;
         in_range("local.weight_max", self.weight_max, 1, WEIGHT_MAX)
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use protocol::limits::{HEADS_PER_REPO_MAX, REPOS_MAX};
 use protocol::manifest::Head;
 use protocol::{OpenError, PublicKey, RevisionId, Signed};
 
@@ -30,11 +31,6 @@ pub enum HeadError {
     #[error("{0} fits several owners: write more digits of the owner's key")]
     Ambiguous(String),
 }
-
-/// Most heads of one repo that are kept: the newest numbers.
-const HEADS_PER_REPO_MAX: usize = 1_024;
-/// Most repos that are kept.
-const REPOS_MAX: usize = 100_000;
 
 /// One repo's heads by number; two of one number are a fork.
 type Numbers = BTreeMap<u64, Vec<Signed<Head>>>;

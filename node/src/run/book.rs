@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use protocol::limits::RUNS_MAX;
 use protocol::round::{Wire, WireError};
 use protocol::run::{RunSpec, run_id};
 use protocol::{RunId, SecretKey, Signed};
@@ -21,9 +22,6 @@ use super::jobs::Part;
 use super::publish::Publisher;
 use crate::repo::HeadBook;
 use crate::store::StoreError;
-
-/// Runs whose announcement is kept.
-const RUNS_MAX: usize = 10_000;
 
 /// Why a run could not be found or joined.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use consent::permit::TrainOther;
-use protocol::limits::MODEL_CONFIG_BYTES_MAX;
+use protocol::limits::{HELD_OUT_BYTES_MAX, MODEL_CONFIG_BYTES_MAX};
 use protocol::manifest::Manifest;
 use protocol::run::{Admission, ConsentSpec, ModelSpec, RoundSpec, RunSpec};
 use protocol::weights::Weights;
@@ -182,14 +182,14 @@ fn new_model(file: &SpecFile, dir: &Path, means: &Means) -> Result<Start, Create
         let reason = "[model] needs `repo`, or `data` and `label` to make a new model for a table";
         return Err(CreateError::Rule(reason.into()));
     };
-    let policy = file.policy()?;
+    let (policy, hidden) = (file.policy()?, file.hidden()?);
     let path = dir.join(data);
     let config = tokio::task::block_in_place(|| {
         let table = Table::open(&path, &TableOptions::new(label.clone()))?;
         let (_, admission) = means
             .ledger
             .with_gate(&policy, |gate| table.admit::<TrainOther>(|work| gate.decide(work)));
-        ModelConfig::mlp(admission.admitted, &section.hidden)
+        ModelConfig::mlp(admission.admitted, hidden)
             .map_err(|e| CreateError::Model(format!("{}: {e}", path.display())))
     })?;
     let weights = Model::init(&config, section.seed)
@@ -211,6 +211,12 @@ async fn keep_held_out(
     let Some(held_out) = &section.held_out else { return Ok(None) };
     let path = dir.join(held_out);
     tokio::task::block_in_place(|| Table::open(&path, &config.table_options()))?;
+    let bytes = std::fs::metadata(&path)?.len();
+    if bytes > HELD_OUT_BYTES_MAX {
+        let what =
+            format!("model.held_out has {bytes} bytes: at most {HELD_OUT_BYTES_MAX} are shared");
+        return Err(CreateError::Rule(what));
+    }
     let (hash, _) = means.net.blobs().add_path(&path).await?;
     Ok(Some(hash))
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use consent::Policy;
 use consent::permit::Evaluate;
+use protocol::limits::HELD_OUT_BYTES_MAX;
 use protocol::round::Tip;
 use protocol::weights::Weights;
 use trainer::{Device, ModelConfig, Table};
@@ -19,8 +20,6 @@ use crate::ledger_book::LedgerBook;
 
 /// The note under which a round's evaluation is kept.
 pub(super) const EVAL_NOTE: &str = "evaluation";
-/// The longest held-out table that a run may share, in bytes.
-const HELD_OUT_BYTES_MAX: u64 = 256 << 20;
 
 /// Why a model could not be evaluated.
 #[derive(Debug, thiserror::Error)]

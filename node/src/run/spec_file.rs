@@ -5,8 +5,19 @@
 //! What it is not: signed, or complete; `create` adds what only the node knows.
 
 use protocol::aggregate::{Outer, Rule};
+use protocol::limits::{
+    HIDDEN_LAYERS_MAX, HIDDEN_UNITS_MAX, LEARNING_RATE_MAX_MICRO, MOMENTUM_MAX_MICRO,
+    NORM_MAX_MILLI, OUTER_MOMENTUM_MAX_MILLI, OUTER_RATE_MAX_MILLI, ROUND_WAIT_MIN_MS,
+    TRAIN_WAIT_MAX_MS,
+};
 use protocol::run::LocalSpec;
 use serde::Deserialize;
+
+const HOUR_MS: u64 = 3_600_000;
+/// A year: an allow that waits longer will never be waited for.
+const COOLING_HOURS_MAX: u64 = 8_760;
+/// Ten years: longer is no word of anybody about what is to come.
+const ALLOW_DAYS_MAX: u64 = 3_650;
 
 /// Why a run file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -194,11 +205,24 @@ impl SpecFile {
         })
     }
 
+    /// The hidden layers of a new model.
+    pub(super) fn hidden(&self) -> Result<&[usize], SpecError> {
+        let hidden = &self.model.hidden;
+        let fits = |units: &usize| (1..=HIDDEN_UNITS_MAX).contains(units);
+        if hidden.len() <= HIDDEN_LAYERS_MAX && hidden.iter().all(fits) {
+            return Ok(hidden);
+        }
+        Err(SpecError::Range(format!(
+            "model.hidden is {hidden:?}: at most {HIDDEN_LAYERS_MAX} layers of 1 to \
+             {HIDDEN_UNITS_MAX} units are allowed"
+        )))
+    }
+
     /// The aggregation rule.
     pub(super) fn rule(&self) -> Result<Rule, SpecError> {
         let RuleName::ClippedMean = self.aggregate.rule;
-        let norm_max_milli =
-            scaled("aggregate.norm_max", self.aggregate.norm_max, 1e3, 0.001, 1e6)?;
+        let norm_max = self.aggregate.norm_max;
+        let norm_max_milli = scaled("aggregate.norm_max", norm_max, 1e3, 1, NORM_MAX_MILLI)?;
         Ok(Rule::ClippedMean { norm_max_milli })
     }
 
@@ -208,9 +232,10 @@ impl SpecFile {
         match section.outer {
             OuterName::Average => Ok(Outer::Average),
             OuterName::Nesterov => {
-                let rate = scaled("aggregate.outer_rate", section.outer_rate, 1e3, 0.001, 10.0)?;
-                let name = "aggregate.outer_momentum";
-                let momentum = scaled(name, section.outer_momentum, 1e3, 0.0, 0.999)?;
+                let (name, most) = ("aggregate.outer_rate", OUTER_RATE_MAX_MILLI.into());
+                let rate = scaled(name, section.outer_rate, 1e3, 1, most)?;
+                let (name, most) = ("aggregate.outer_momentum", OUTER_MOMENTUM_MAX_MILLI.into());
+                let momentum = scaled(name, section.outer_momentum, 1e3, 0, most)?;
                 Ok(Outer::Nesterov { rate_milli: rate as u32, momentum_milli: momentum as u32 })
             }
         }
@@ -219,8 +244,10 @@ impl SpecFile {
     /// A trainer's own training.
     pub(super) fn local(&self) -> Result<LocalSpec, SpecError> {
         let section = &self.local;
-        let rate = scaled("local.learning_rate", section.learning_rate, 1e6, 1e-6, 100.0)?;
-        let momentum = scaled("local.momentum", section.momentum, 1e6, 0.0, 0.999_999)?;
+        let (name, most) = ("local.learning_rate", LEARNING_RATE_MAX_MICRO.into());
+        let rate = scaled(name, section.learning_rate, 1e6, 1, most)?;
+        let momentum =
+            scaled("local.momentum", section.momentum, 1e6, 0, MOMENTUM_MAX_MICRO.into())?;
         Ok(LocalSpec {
             epochs: section.epochs,
             batch_size: section.batch_size,
@@ -232,25 +259,28 @@ impl SpecFile {
 
     /// How long a round waits, in milliseconds.
     pub(super) fn train_ms(&self) -> Result<u64, SpecError> {
-        scaled("rounds.train_seconds", self.rounds.train_seconds, 1e3, 0.01, 2_592_000.0)
+        let (name, seconds) = ("rounds.train_seconds", self.rounds.train_seconds);
+        scaled(name, seconds, 1e3, ROUND_WAIT_MIN_MS, TRAIN_WAIT_MAX_MS)
     }
 
     /// The consent policy.
     pub(super) fn policy(&self) -> Result<consent::Policy, SpecError> {
         let section = &self.consent;
-        let hour_ms = 3_600_000.0;
-        let cooling =
-            scaled("consent.cooling_hours", section.cooling_hours, hour_ms, 0.0, 8_760.0)?;
-        let name = "consent.allow_days_max";
-        let most = scaled(name, section.allow_days_max, 24.0 * hour_ms, 0.0, 3_650.0)?;
+        let (name, hours) = ("consent.cooling_hours", section.cooling_hours);
+        let cooling = scaled(name, hours, HOUR_MS as f64, 0, COOLING_HOURS_MAX * HOUR_MS)?;
+        let (name, days, day_ms) = ("consent.allow_days_max", section.allow_days_max, 24 * HOUR_MS);
+        let most = scaled(name, days, day_ms as f64, 0, ALLOW_DAYS_MAX * day_ms)?;
         Ok(consent::Policy { default: section.default, cooling_ms: cooling, allow_ms_max: most })
     }
 }
 
-fn scaled(field: &str, value: f64, by: f64, min: f64, max: f64) -> Result<u64, SpecError> {
-    if (min..=max).contains(&value) {
-        Ok((value * by).round() as u64)
+/// A decimal as an integer of `by` parts of one, from `min` to `max` of them.
+fn scaled(field: &str, value: f64, by: f64, min: u64, max: u64) -> Result<u64, SpecError> {
+    let parts = (value * by).round();
+    if (min as f64..=max as f64).contains(&parts) {
+        Ok(parts as u64)
     } else {
+        let (min, max) = (min as f64 / by, max as f64 / by);
         Err(SpecError::Range(format!("{field} is {value}: {min} to {max} are allowed")))
     }
 }
@@ -271,6 +301,7 @@ mod tests {
     fn mistakes_are_named_with_what_is_allowed() {
         let said = |text: &str| {
             let parsed = SpecFile::parse(text).and_then(|spec| {
+                spec.hidden()?;
                 spec.rule()?;
                 spec.outer()?;
                 spec.local()?;
@@ -288,6 +319,8 @@ mod tests {
         assert!(rule.contains("`clipped-mean`"), "{rule}");
         let nan = said("name = 'x'\n[model]\n[aggregate]\nnorm_max = nan\n");
         assert!(nan.contains("aggregate.norm_max is NaN"), "{nan}");
+        let hidden = said("name = 'x'\n[model]\nhidden = [64, 0]\n");
+        assert!(hidden.contains("model.hidden is [64, 0]: at most 32 layers of 1 to"), "{hidden}");
         assert!(said("name = 3").contains("invalid type"));
         assert!(!said("name = 'x'\n[model\n").contains('\n'), "one line");
     }
