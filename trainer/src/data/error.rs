@@ -52,6 +52,12 @@ pub enum TableFault {
         /// The line it begins at.
         line: u64,
     },
+    /// The file ends within quotes.
+    #[error("the record at line {line} opens a quote that is never closed")]
+    OpenQuote {
+        /// The line it begins at.
+        line: u64,
+    },
     /// Nothing in the file.
     #[error("is empty; the first line must name the columns")]
     NoHeader,

@@ -8,7 +8,7 @@
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -22,6 +22,7 @@ use super::error::{TableError, TableFault};
 /// An open table file.
 pub(crate) struct Records {
     path: PathBuf,
+    delimiter: u8,
     reader: csv::Reader<Metered>,
     left: Rc<Cell<usize>>,
     header: Vec<String>,
@@ -41,10 +42,11 @@ impl Records {
             .delimiter(delimiter)
             .has_headers(false)
             .flexible(true)
-            .from_reader(Metered { file, left: Rc::clone(&left) });
+            .from_reader(Metered { file, left: Rc::clone(&left), ended: false });
         let mut record = StringRecord::new();
         let mut records = Self {
             path: path.into(),
+            delimiter,
             reader,
             left,
             header: Vec::new(),
@@ -55,6 +57,7 @@ impl Records {
         if !records.read(&mut record)? {
             return Err(records.fault(TableFault::NoHeader));
         }
+        records.check_closed()?;
         if record.len() > TABLE_COLUMNS_MAX {
             return Err(records.fault(TableFault::TooManyColumns(record.len())));
         }
@@ -74,6 +77,9 @@ impl Records {
         let there = self.read(&mut record)?;
         self.record = record;
         let (found, expected) = (self.record.len(), self.header.len());
+        if there && (found != expected || self.reader.get_ref().ended) {
+            self.check_closed()?;
+        }
         if there && found != expected {
             return Err(self.fault(TableFault::Ragged { line: self.line(), found, expected }));
         }
@@ -100,6 +106,17 @@ impl Records {
     /// A fault of this file.
     pub(crate) fn fault(&self, fault: TableFault) -> TableError {
         fault.at(&self.path)
+    }
+
+    /// Refuses the record read last if it ends the file within quotes. The `csv` crate takes the end
+    /// of the file for the end of the quotes.
+    fn check_closed(&self) -> Result<(), TableError> {
+        let length = self.reader.position().byte() - self.start;
+        match ends_in_quotes(&self.path, self.start, length, self.delimiter) {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(self.fault(TableFault::OpenQuote { line: self.line() })),
+            Err(error) => Err(self.fault(TableFault::Read(error))),
+        }
     }
 
     fn read(&mut self, record: &mut StringRecord) -> Result<bool, TableError> {
@@ -136,6 +153,35 @@ fn line_at(path: &Path, start: u64) -> io::Result<u64> {
     Ok(line)
 }
 
+/// Whether the record of this length at `start` ends within quotes: RFC 4180, and as the `csv` crate
+/// reads what is none, a quote within a value that does not begin with one is a quote and no more.
+fn ends_in_quotes(path: &Path, start: u64, length: u64, delimiter: u8) -> io::Result<bool> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum At {
+        ValueStart,
+        Bare,
+        Quoted,
+        QuoteInQuoted,
+    }
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(start))?;
+    let mut at = At::ValueStart;
+    for (place, byte) in (start..).zip(BufReader::new(file).take(length).bytes()) {
+        let byte = byte?;
+        at = match (at, byte) {
+            // The bytes of a byte order mark.
+            (At::ValueStart, 0xef | 0xbb | 0xbf) if place < 3 => At::ValueStart,
+            (At::ValueStart | At::QuoteInQuoted, b'"') => At::Quoted,
+            (At::Quoted, b'"') => At::QuoteInQuoted,
+            (At::Quoted, _) => At::Quoted,
+            (_, b'\r' | b'\n') => At::ValueStart,
+            (_, byte) if byte == delimiter => At::ValueStart,
+            _ => At::Bare,
+        };
+    }
+    Ok(at == At::Quoted)
+}
+
 /// What separates the values of the file at `path`, if its name says that it is a table.
 pub(crate) fn delimiter(path: &Path) -> Option<u8> {
     let extension = path.extension()?.to_str()?.to_ascii_lowercase();
@@ -150,6 +196,8 @@ pub(crate) fn delimiter(path: &Path) -> Option<u8> {
 struct Metered {
     file: File,
     left: Rc<Cell<usize>>,
+    /// Its end was seen, so only what is buffered comes.
+    ended: bool,
 }
 
 impl Read for Metered {
@@ -161,6 +209,7 @@ impl Read for Metered {
         let wanted = buffer.len().min(left);
         let read = self.file.read(&mut buffer[..wanted])?;
         self.left.set(left - read);
+        self.ended = read == 0;
         Ok(read)
     }
 }
@@ -218,6 +267,25 @@ mod tests {
         assert!(matches!(fault("a.csv", b"a,a\n1,2\n"), TableFault::Form(_)));
         let missing = Records::open(Path::new("no-such.csv")).map(|_| ());
         assert!(matches!(missing.expect_err("missing").fault, TableFault::Open(_)));
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_is_a_fault() {
+        for (text, line) in [
+            ("a,b\n1,2\n3,\"x", 3),
+            ("a,b\n1,\"2\n3,4\n5,6\n", 2),
+            ("a,b\n\"1,2\n", 2),
+            ("\u{feff}\"a,b\n1,2\n", 1),
+            ("a,b\n1,\"x\"\"\n", 2),
+        ] {
+            let found = fault("a.csv", text.as_bytes());
+            assert!(matches!(found, TableFault::OpenQuote { line: at } if at == line), "{found:?}");
+        }
+        for text in ["a,b\n1,\"x\"", "a,b\n1,5\" disk", "a,b\n1,\"x\"\"\"", "a,b\r\n1,\"\"\r\n"] {
+            let (_dir, path) = file("a.csv", text.as_bytes());
+            let mut records = Records::open(&path).expect("a table");
+            assert!(records.advance().expect("one row") && !records.advance().expect("the end"));
+        }
     }
 
     #[test]
