@@ -32,8 +32,9 @@ const IDENTIFY_PROTOCOL: &str = "/accord/id/1";
 pub(super) const RPC_PROTOCOL: &str = "/accord/rpc/1";
 const DATA_ADDRESS_PROTOCOL: &str = "/accord/data-address/1";
 
-/// What gossipsub adds to a payload: author, number, topic, signature, framing.
-const GOSSIP_FRAME_BYTES: usize = 1_024;
+/// The longest gossip frame that is read at all. It leaves room for payloads beyond what is allowed,
+/// which are rejected and counted one by one; of a longer frame gossipsub only closes the stream.
+const GOSSIP_FRAME_BYTES_MAX: usize = 4 * GOSSIP_BYTES_MAX;
 
 /// How often a node tells the hash table again what it provides.
 const PROVIDE_AGAIN: Duration = Duration::from_secs(15 * 60);
@@ -144,7 +145,7 @@ fn gossip(key: &Keypair) -> Result<gossipsub::Behaviour, String> {
         .validation_mode(ValidationMode::Strict)
         .validate_messages()
         .message_id_fn(|message| message_id(message.topic.as_str(), &message.data))
-        .max_transmit_size(GOSSIP_BYTES_MAX + GOSSIP_FRAME_BYTES)
+        .max_transmit_size(GOSSIP_FRAME_BYTES_MAX)
         .heartbeat_initial_delay(heartbeat)
         .heartbeat_interval(heartbeat)
         // A message is kept until its verdict, and offered for a while to peers that missed it.

@@ -14,7 +14,6 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -37,6 +36,7 @@ use tokio_util::task::TaskTracker;
 use super::callers::{Callers, Serving};
 use super::serve::{self, serving_events};
 use super::sources::Sources;
+use super::traffic::Traffic;
 
 /// Bytes in flight per stream. The QUIC stack (noq-proto 1.4) kills a connection whose stream has
 /// more than 1024 gaps; in packets of 1200 bytes, 2 MiB cannot have that many even if every other
@@ -127,8 +127,7 @@ pub(super) struct Inner {
     /// Told to the control plane, which drops whoever serves wrong bytes.
     pub(super) liars: mpsc::Sender<PublicKey>,
     pub(super) fetches: Semaphore,
-    sent_bytes: Arc<AtomicU64>,
-    pub(super) received_bytes: AtomicU64,
+    pub(super) traffic: Arc<Traffic>,
 }
 
 impl Blobs {
@@ -148,8 +147,8 @@ impl Blobs {
         let lookup = MemoryLookup::new();
         let endpoint = bind(key, address, lookup.clone()).await?;
         let (events, received) = serving_events();
-        let sent_bytes = Arc::new(AtomicU64::new(0));
-        tasks.spawn(serve::watch(received, sent_bytes.clone()));
+        let traffic = Arc::<Traffic>::default();
+        tasks.spawn(serve::watch(received, traffic.clone()));
         let callers = Callers::default();
         let serving = BlobsProtocol::new(&store, Some(events));
         let router = Router::builder(endpoint.clone())
@@ -171,8 +170,7 @@ impl Blobs {
             sources: Mutex::default(),
             liars,
             fetches: Semaphore::new(FETCHES_MAX),
-            sent_bytes,
-            received_bytes: AtomicU64::new(0),
+            traffic,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -274,8 +272,7 @@ impl Blobs {
 
     /// Payload bytes sent to and received from peers since the start.
     pub fn traffic(&self) -> (u64, u64) {
-        let received = self.inner.received_bytes.load(Ordering::Relaxed);
-        (self.inner.sent_bytes.load(Ordering::Relaxed), received)
+        self.inner.traffic.total()
     }
 
     /// Where the data plane listens, as far as this machine can tell.

@@ -6,13 +6,12 @@
 //! What it is not: a search. The caller names the providers.
 
 use std::sync::MutexGuard;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use iroh::endpoint::Connection;
 use iroh_blobs::Hash;
 use iroh_blobs::api::remote::GetProgressItem;
-use iroh_blobs::get::fsm::DecodeError;
+use iroh_blobs::get::fsm::{AtBlobHeaderNextError, DecodeError};
 use iroh_blobs::get::request::get_verified_size;
 use iroh_blobs::get::{GetError, Stats};
 use libp2p::futures::StreamExt;
@@ -224,7 +223,7 @@ impl Blobs {
                         // A node of the hash tree: it counts for nothing.
                         continue;
                     }
-                    self.inner.received_bytes.fetch_add(now - *received, Ordering::Relaxed);
+                    self.inner.traffic.add_received(now - *received);
                     *received = now;
                     if let Some(progress) = progress {
                         // Whoever watches too slowly sees the next number.
@@ -261,6 +260,7 @@ impl Blobs {
 fn judge(error: GetError) -> StepError {
     // With its causes: the outermost error alone says little.
     let text = format!("{error:#}");
+    let reset = error.iroh_error_code().is_some();
     match error {
         GetError::Decode { source, .. } => match source {
             DecodeError::ParentHashMismatch { .. } | DecodeError::LeafHashMismatch { .. } => {
@@ -271,8 +271,11 @@ fn judge(error: GetError) -> StepError {
             | DecodeError::LeafNotFound { .. } => ProviderError::NotThere.into(),
             _ => ProviderError::Broken(text).into(),
         },
-        // A provider without the blob resets the stream before it says a size.
-        GetError::AtBlobHeaderNext { .. } => ProviderError::NotThere.into(),
+        // A provider without the blob ends or resets the stream before it says a size.
+        GetError::AtBlobHeaderNext { source: AtBlobHeaderNextError::NotFound { .. }, .. } => {
+            ProviderError::NotThere.into()
+        }
+        GetError::AtBlobHeaderNext { .. } if reset => ProviderError::NotThere.into(),
         GetError::LocalFailure { .. } => {
             let step = "storing a blob";
             FetchError::from(BlobError::Store { step, reason: text }).into()

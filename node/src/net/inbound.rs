@@ -13,8 +13,9 @@ use libp2p::request_response::{self, Message, OutboundFailure, ResponseChannel};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::{PeerId, identify, mdns};
 use protocol::limits::{
-    DIAL_ADDRESSES_MAX, GOSSIP_VERDICT_MS, GOSSIP_VERDICTS_MAX, PROVIDERS_PER_KEY_MAX,
-    REPLIES_PENDING_MAX, REQUEST_BYTES_MAX, REQUEST_TIMEOUT_MS, RESPONSE_BYTES_MAX,
+    DIAL_ADDRESSES_MAX, GOSSIP_BYTES_MAX, GOSSIP_VERDICT_MS, GOSSIP_VERDICTS_MAX,
+    PROVIDERS_PER_KEY_MAX, REPLIES_PENDING_MAX, REQUEST_BYTES_MAX, REQUEST_TIMEOUT_MS,
+    RESPONSE_BYTES_MAX,
 };
 use tokio::time::timeout;
 
@@ -51,6 +52,11 @@ impl SwarmTask {
     fn on_gossip(&mut self, event: gossipsub::Event) {
         match event {
             gossipsub::Event::Message { propagation_source, message_id, message } => {
+                if message.data.len() > GOSSIP_BYTES_MAX {
+                    self.offend(propagation_source, "a gossip message is too long");
+                    let reject = MessageAcceptance::Reject;
+                    return self.judge(message_id, propagation_source, reject);
+                }
                 let judged = Topic::of(&message.topic).zip(key_of(&propagation_source));
                 let room = self.has_room() && self.pending.verdicts.len() < GOSSIP_VERDICTS_MAX;
                 let Some((topic, from)) = judged.filter(|_| room) else {

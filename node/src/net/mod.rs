@@ -29,6 +29,7 @@ mod sources;
 mod swarm;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use std::collections::VecDeque;
 use std::io;

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use iroh_blobs::provider::events::{
     AbortReason, ConnectMode, EventMask, EventSender, ObserveMode, ProviderMessage, RequestMode,
@@ -16,6 +15,8 @@ use libp2p::futures::StreamExt;
 use libp2p::futures::stream::FuturesUnordered;
 use protocol::limits::DATA_CONNECTIONS_MAX;
 use tokio::sync::mpsc;
+
+use super::traffic::Traffic;
 
 /// Provider events that wait to be looked at; a full queue makes peers wait.
 const EVENTS_MAX: usize = 64;
@@ -34,14 +35,14 @@ pub(super) fn serving_events() -> (EventSender, mpsc::Receiver<ProviderMessage>)
 }
 
 /// Answers the provider and adds up what it sent, until the provider is gone.
-pub(super) async fn watch(mut messages: mpsc::Receiver<ProviderMessage>, sent: Arc<AtomicU64>) {
+pub(super) async fn watch(mut messages: mpsc::Receiver<ProviderMessage>, traffic: Arc<Traffic>) {
     let mut open = BTreeSet::new();
     let mut transfers = FuturesUnordered::new();
     loop {
         let message = tokio::select! {
             message = messages.recv() => message,
             Some(bytes) = transfers.next(), if !transfers.is_empty() => {
-                sent.fetch_add(bytes, Ordering::Relaxed);
+                traffic.add_sent(bytes);
                 continue;
             }
         };
