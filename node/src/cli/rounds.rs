@@ -152,9 +152,9 @@ fn refused_here(own: &OwnView) -> String {
     own.excluded_by.iter().map(by).collect::<Vec<_>>().join(", ")
 }
 
-/// The sum of what is known; nothing if nothing is.
+/// The sum over all updates; nothing if one of them is not known, since a part would mislead.
 fn sum(accepted: &[UpdateView], of: impl Fn(&UpdateView) -> Option<u64>) -> Option<u64> {
-    accepted.iter().filter_map(of).reduce(u64::saturating_add)
+    accepted.iter().map(of).try_fold(0, |sum, value| Some(value?.saturating_add(sum)))
 }
 
 fn parts(view: &RunView) -> String {
@@ -238,6 +238,16 @@ mod tests {
         assert!(text.contains("was rejected: stale frontier"), "{text}");
         let text = runs_text(&[view(vec![], false)], Style::PLAIN);
         assert!(text.contains("training"), "{text}");
+    }
+
+    #[test]
+    fn a_sum_with_a_part_unknown_is_not_shown() {
+        let mut partly = round(7, true);
+        partly.accepted[1].used = None;
+        partly.accepted[1].excluded = None;
+        let cells = cells(&partly);
+        assert_eq!(cells[6], "-");
+        assert!(cells[7].starts_with("-; here 48"), "{}", cells[7]);
     }
 
     #[test]

@@ -106,7 +106,7 @@ impl Desk {
         }
         let hash = self.spec.value().model.config;
         let bytes = self.bytes("config.json", hash, MODEL_CONFIG_BYTES_MAX as u64, &[]).await?;
-        let config = ModelConfig::from_json(&bytes).map_err(|e| bad("config.json", e))?;
+        let config = ModelConfig::from_json(&bytes).map_err(|e| bad("the model", e))?;
         *self.config.lock().unwrap_or_else(PoisonError::into_inner) = Some(config.clone());
         Ok(config)
     }

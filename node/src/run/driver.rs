@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::desk::{Desk, DeskError};
+use super::heard::Heard;
 use super::jobs::Part;
 use super::journal::Journal;
 use super::publish;
@@ -81,6 +82,7 @@ impl Driver {
             owner,
             publisher,
             journal,
+            heard: Heard::default(),
             commands: commands.clone(),
             changed,
             doing: String::new(),

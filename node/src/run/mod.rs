@@ -17,6 +17,7 @@ mod create;
 mod desk;
 mod driver;
 mod evaluation;
+mod heard;
 mod jobs;
 mod journal;
 mod publish;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::SecretKey;
-use protocol::round::{Certificate, Effect, Input, Round, RunMessage, Tip};
+use protocol::round::{Certificate, Effect, Input, Round, RoundRecord, RunMessage, Tip};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use super::certificates::ask_certificates;
 use super::desk::{Desk, DeskError};
 use super::driver::{CERTIFIED_NOTE, Command, Snapshot};
+use super::heard::Heard;
 use super::jobs::{self, CertifiedNote, Part};
 use super::journal::Journal;
 use super::{evaluation, publish};
@@ -29,6 +30,7 @@ pub(super) struct Task {
     pub(super) owner: SecretKey,
     pub(super) publisher: publish::Publisher,
     pub(super) journal: Journal,
+    pub(super) heard: Heard,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) changed: watch::Sender<u64>,
     pub(super) doing: String,
@@ -78,8 +80,12 @@ impl Task {
     async fn command(&mut self, command: Command) -> Result<(), DeskError> {
         match command {
             Command::Input(input) => {
-                if let Input::Trained { update: None, .. } = *input {
-                    self.touch();
+                match &*input {
+                    Input::Trained { update: None, .. } => self.touch(),
+                    Input::Message(RunMessage::Commit(commit)) => {
+                        self.heard.hear(self.round.tip().id, commit);
+                    }
+                    _ => {}
                 }
                 self.feed(*input).await
             }
@@ -222,8 +228,29 @@ impl Task {
         store.keep_note(self.desk.run, round, CERTIFIED_NOTE, &CertifiedNote::now())?;
         tracing::info!(run = %self.desk.run.short(), round, "certified");
         self.touch();
+        self.keep_commits(&certificate.record);
         self.evaluate(Tip::of(&certificate.record));
         Ok(())
+    }
+
+    /// Keeps the accepted commits that this node heard, to be shown and to be served to auditors.
+    fn keep_commits(&mut self, record: &RoundRecord) {
+        let commits = self.heard.accepted(record);
+        if commits.is_empty() || self.round.is_steward() {
+            // A steward keeps each as it checks it.
+            return;
+        }
+        let (desk, changed) = (Arc::clone(&self.desk), self.changed.clone());
+        self.spawn(async move {
+            for commit in commits {
+                if let Err(error) = desk.keep(commit).await {
+                    tracing::warn!(%error, "a commit was not kept");
+                    return None;
+                }
+            }
+            changed.send_modify(|count| *count += 1);
+            None
+        });
     }
 
     /// Evaluates a round's model, unless this node only looks on.
