@@ -26,6 +26,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::api::dto::Failure;
@@ -97,16 +98,25 @@ async fn show(context: &Context, arguments: DemoArguments) -> Result<(), CliErro
 
 /// Arguments that cannot be parsed, or a wish for help.
 fn refuse(error: &clap::Error) -> ExitCode {
+    // A verb or a group of verbs alone is asked for its help, which is no line.
+    let helps = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     let wrong = error.exit_code() != 0;
-    if wrong && std::env::args_os().any(|argument| argument == "--json") {
-        let text = error.to_string();
-        let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        report(&Failure { error: line.to_owned(), usage: true }, true);
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    if wrong && (json || !helps) {
+        report(&Failure { error: one_line(&error.to_string()), usage: true }, json);
     } else {
         // Whoever closed the stream does not want to know.
         let _ = error.print();
     }
     if wrong { ExitCode::from(2) } else { ExitCode::SUCCESS }
+}
+
+/// What clap says over several paragraphs: the mistake; its tip; the usage.
+fn one_line(text: &str) -> String {
+    let paragraphs = text.trim_start_matches("error: ").split("\n\n");
+    let joined = paragraphs.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
+    let told = joined.filter(|text| !text.is_empty() && !text.starts_with("For more information"));
+    told.collect::<Vec<_>>().join("; ").replace("; Usage: ", "; usage: ")
 }
 
 /// Says why a command failed; that the saying may fail too changes nothing.
@@ -115,4 +125,24 @@ fn report(failure: &Failure, json: bool) {
         Ok(text) if json => writeln!(io::stdout().lock(), "{text}"),
         _ => writeln!(io::stderr().lock(), "accord: {}", failure.error),
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_use_is_told_in_one_line() {
+        let said = |arguments: &[&str]| {
+            let error = Arguments::try_parse_from(arguments).expect_err("wrong use");
+            one_line(&error.to_string())
+        };
+        let typo = said(&["accord", "shrae", "x"]);
+        assert!(typo.starts_with("unrecognized subcommand 'shrae'; tip: "), "{typo}");
+        let missing = said(&["accord", "run", "join", "digits"]);
+        assert!(missing.contains("--data <FILE>; usage: accord run join"), "{missing}");
+        for line in [typo, missing, said(&["accord", "up", "--port", "x"])] {
+            assert!(!line.contains('\n') && !line.contains("For more information"), "{line}");
+        }
+    }
 }

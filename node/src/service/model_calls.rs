@@ -130,7 +130,8 @@ fn read_model(dir: &Path, name: &str) -> Answer<(ModelConfig, Weights)> {
         return Err(said(&config, &format!("it has {length} bytes")));
     }
     let json = std::fs::read(&config).map_err(|e| said(&config, &e))?;
-    let config = ModelConfig::from_json(&json).map_err(|e| said(&config, &e))?;
+    // Its errors name the file.
+    let config = ModelConfig::from_json(&json).map_err(|e| failed(format!("{name}: {e}")))?;
     let path = dir.join("model.safetensors");
     let weights = trainer::read_weights(&path).map_err(|e| said(&path, &e))?;
     Model::check(&config, &weights).map_err(|e| said(&path, &e))?;
