@@ -9,13 +9,15 @@ use std::path::Path;
 
 use protocol::exchange::Question;
 use protocol::limits::{GOSSIP_BYTES_MAX, REJECTIONS_MAX, REQUEST_BYTES_MAX};
+use protocol::manifest::Head;
 use protocol::round::{Kind, Wire};
 use protocol::run::Presence;
-use protocol::{RunId, Signed};
+use protocol::{RevisionId, RunId, Signed};
 use serde_json::Value;
 
 use super::digits;
-use super::liar::{Liar, TOPICS, framed};
+use super::forger::Forger;
+use super::liar::{self, Liar, TOPICS, framed};
 use super::node::Node;
 
 const ROUNDS: u64 = 3;
@@ -47,8 +49,58 @@ async fn liars_are_dropped_and_the_run_goes_on() {
         (0..REJECTIONS_MAX).for_each(|_| liar.ask(wire.clone()));
         counted += dropped(&mut liar, &node, counted).await;
     }
+    let mut liar = Liar::connect(125, &node.addresses).await;
+    (0..REJECTIONS_MAX).for_each(|n| liar.gossip(TOPICS[1], vec![n as u8; GOSSIP_BYTES_MAX + 1]));
+    counted += dropped(&mut liar, &node, counted).await;
     finish(dir.path(), &node, &run);
     assert!(node.json(&["status"])["dropped"].as_u64() >= Some(counted));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_serves_wrong_bytes_is_dropped_and_the_next_is_asked() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let dir = dir.path();
+    let owner = Node::start(dir, "owner", &[]);
+    let node = Node::start(dir, "node", &[&owner]);
+    fs::write(dir.join("true.txt"), "true ".repeat(10_000)).expect("written");
+    owner.json(&["share", "true.txt", "--name", "true"]);
+
+    let forger = Forger::start(&liar::secret(140)).await;
+    let addresses = forger.addresses.clone();
+    let mut liar = Liar::connect_with_data(140, &node.addresses, addresses).await;
+    let bait = Head {
+        owner: liar.public(),
+        name: "bait".into(),
+        seq: 1,
+        revision: RevisionId::of(b"bait"),
+        manifest_bytes: 1_000,
+        parents: Vec::new(),
+    };
+    liar.gossip(TOPICS[0], Signed::sign(bait, &liar.key).bytes().to_vec());
+    liar.ask(framed(&Question::Runs { skip: 0 }.to_bytes()));
+    liar.answered().await;
+    let names = |models: &Value| -> Vec<String> {
+        let models = models.as_array().expect("models").iter();
+        models.map(|model| model["name"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    node.json_that(&["models"], |models| {
+        let names = names(models);
+        ["bait", "true"].iter().all(|name| names.iter().any(|known| known == name))
+    });
+
+    let got = node.ask(&["get", &format!("{}/bait", liar.public()), "--out", "bait"]);
+    assert_eq!(got.code, Some(1), "{got:?}");
+    assert_eq!(got.err.lines().count(), 1, "{got:?}");
+    assert!(got.err.contains("it served wrong bytes"), "{got:?}");
+    assert!(!dir.join("bait").exists(), "nothing is written");
+    liar.dropped().await;
+    let key = liar.public().to_string();
+    node.json_that(&["status"], |status| {
+        let peers = status["peers"].as_array().expect("peers");
+        status["dropped"].as_u64() >= Some(1) && !peers.iter().any(|peer| peer["node"] == *key)
+    });
+    let got = node.json(&["get", &format!("{}/true", owner.identity), "--out", "true"]);
+    assert_eq!(got["from"], serde_json::json!([owner.key]), "{got:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -30,6 +30,8 @@ pub(crate) struct Liar {
     pub(crate) key: SecretKey,
     swarm: Swarm<Behaviour>,
     victim: PeerId,
+    /// Where its data plane listens, if it has one.
+    data_addresses: Vec<String>,
 }
 
 #[derive(NetworkBehaviour)]
@@ -44,7 +46,16 @@ type Event = SwarmEvent<BehaviourEvent>;
 impl Liar {
     /// Connects to the node at one of `addresses` and listens to its gossip, as a node would.
     pub(crate) async fn connect(seed: u8, addresses: &[String]) -> Self {
-        let key = SecretKey::from_seed(&[seed; 32]);
+        Self::connect_with_data(seed, addresses, Vec::new()).await
+    }
+
+    /// The same for a liar whose data plane listens at `data_addresses`.
+    pub(crate) async fn connect_with_data(
+        seed: u8,
+        addresses: &[String],
+        data_addresses: Vec<String>,
+    ) -> Self {
+        let key = secret(seed);
         let address = addresses.iter().find(|address| address.contains("/tcp/")).expect("one");
         let address: Multiaddr = address.parse().expect("an address");
         let (libp2p::multiaddr::Protocol::P2p(victim), ..) =
@@ -54,7 +65,7 @@ impl Liar {
         };
         let mut swarm = swarm(&key);
         swarm.dial(address).expect("dialled");
-        let mut liar = Self { key, swarm, victim };
+        let mut liar = Self { key, swarm, victim, data_addresses };
         let mut heard = 0;
         liar.until(|event| {
             let subscribed = gossipsub_event(event);
@@ -111,7 +122,7 @@ impl Liar {
         timeout(PATIENCE, waiting).await.expect("the node reacts");
     }
 
-    /// Tells where its data plane is, which is nowhere: whoever does not is no peer.
+    /// Tells where its data plane is: whoever does not is no peer.
     fn greet(&mut self, event: Event) {
         use request_response::Event::Message as Came;
         if let SwarmEvent::Behaviour(BehaviourEvent::DataAddress(Came {
@@ -119,11 +130,17 @@ impl Liar {
             ..
         })) = event
         {
-            let said = framed(&codec::encode(&DataAddress { boot: 1, addresses: vec![] }));
+            let addresses = self.data_addresses.clone();
+            let said = framed(&codec::encode(&DataAddress { boot: 1, addresses }));
             // It fails if the node has hung up.
             let _ = self.swarm.behaviour_mut().data_address.send_response(channel, said);
         }
     }
+}
+
+/// The key of the liar with this seed.
+pub(crate) fn secret(seed: u8) -> SecretKey {
+    SecretKey::from_seed(&[seed; 32])
 }
 
 /// What a node says of its data plane.
