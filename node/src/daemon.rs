@@ -135,10 +135,12 @@ pub async fn run(
 
     let token = Token::new(home.token());
     let address = server.address(token.clone());
+    let identity = home.me()?;
+    // From here on nothing fails before `serve`, so the file never outlives its node.
     address.write(home.dir())?;
     let said = Ready {
         node: net.key(),
-        identity: home.me()?,
+        identity,
         dir: home.dir().display().to_string(),
         addresses: net.listen_addresses().await.iter().map(ToString::to_string).collect(),
         api: address.url.clone(),
