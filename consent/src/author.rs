@@ -3,8 +3,9 @@
 //! A feed's genesis commits to a root key and each rotation replaces daily and root key, so the keys
 //! in force after a record follow from the records before it in its own feed alone. Between feeds
 //! there is no order; there this file errs to the restrictive side:
-//! - a key that a rotation replaced is retired for all the author's feeds: only what it signed
-//!   before that rotation in the same feed keeps its power to allow or lift;
+//! - a key that a rotation replaced is retired for all the author's feeds that were born with the
+//!   same root: only what it signed before that rotation in the same feed keeps its power to allow
+//!   or lift;
 //! - an author whose feeds name different root keys at birth allows nothing;
 //! - a root key replaced by different successors leaves nothing lifted and nothing allowed.
 //!

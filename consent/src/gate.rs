@@ -51,7 +51,7 @@ impl fmt::Display for DenialReason {
         f.write_str(match self {
             Self::Denied => "denied",
             Self::Constrained => "allowed only under terms, and no agreement is known",
-            Self::AllowNotLive => "allowed once, but not now",
+            Self::AllowNotLive => "allowed, but not now: the allow has ended, was lifted, or waits out the cooling time",
             Self::Silent => "nobody allowed it, and silence is no",
         })
     }

@@ -27,7 +27,8 @@ pub struct FeedHead {
     pub feed: FeedId,
     /// The highest sequence number held without a gap.
     pub seq: u64,
-    /// The record there; where the feed forked, the smallest id.
+    /// The record there; where the feed forked, the `consent` crate's hash over the ends of its
+    /// branches.
     pub head: RecordId,
 }
 

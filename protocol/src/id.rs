@@ -1,6 +1,6 @@
 //! Ids: 32-byte blake3 hashes, one type for each thing that is addressed by one.
 //!
-//! Invariants: text form is 64 lower-case hex digits; binary form is a 32-byte string.
+//! Invariants: text form is 64 hex digits, written in lower case; binary form is a 32-byte string.
 //! What it is not: a hash function with options. `of` is plain blake3 of the bytes given.
 
 use std::fmt;

@@ -62,7 +62,7 @@ impl OuterState {
     /// Reads untrusted bytes as the state for a model with `parameters` parameters.
     pub fn from_bytes(bytes: &[u8], parameters: usize) -> Result<Self, DecodeError> {
         let state: Self = codec::decode(bytes, Self::bytes_max(parameters))?;
-        if state.velocity.iter().any(|v| v.abs() > VELOCITY_MAX) {
+        if state.velocity.iter().any(|v| !(-VELOCITY_MAX..=VELOCITY_MAX).contains(v)) {
             return Err(DecodeError::Malformed("a velocity is out of range".into()));
         }
         Ok(state)

@@ -162,9 +162,8 @@ impl Round {
     fn say(&mut self, joined: bool, said_ms: u64) -> Signed<Presence> {
         let word = Signed::sign(Presence { run: self.run, joined, said_ms }, &self.key);
         self.part.word = Some(word.clone());
-        if !joined {
-            self.part.training = 0;
-        }
+        // Whoever joins again may have new data, or data again: it is asked anew.
+        self.part.training = 0;
         self.hear(&word);
         word
     }

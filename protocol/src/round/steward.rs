@@ -132,8 +132,7 @@ impl Bench {
         let in_turn = self.agreement.is_turn_of(&message.signer(), proposal.attempt);
         let record = proposal.record.clone();
         let id = record.id();
-        let full = self.proposed.len() >= PROPOSED_RECORDS_MAX && !self.proposed.contains_key(&id);
-        if !in_turn || full || !self.agreement.takes(proposal.attempt) {
+        if !in_turn || !self.agreement.takes(proposal.attempt) || !self.make_room(&id) {
             return;
         }
         if !self.hear(proposal_slot(&message), message.id()) {
@@ -181,12 +180,11 @@ impl Bench {
     ) {
         match input {
             Input::Checked { commit, verdict } => self.checked(commit, verdict),
-            Input::Built { round: of, record } => {
+            // One of a round before may come late.
+            Input::Built { round: of, record } if of == round.tip.round + 1 => {
                 self.building = false;
                 self.build_failed = record.is_none().then(|| self.agreement.attempt());
-                self.built = record
-                    .map(|r| *r)
-                    .filter(|r| of == round.tip.round + 1 && round.tip.is_base_of(r));
+                self.built = record.map(|r| *r).filter(|r| round.tip.is_base_of(r));
             }
             Input::Verified { record, holds } => {
                 self.verified(record, holds);
@@ -240,12 +238,30 @@ impl Bench {
         let Some(entry) = self.proposed.get_mut(&record) else { return };
         entry.verifying = false;
         entry.holds = entry.holds.or(holds);
-        if entry.holds.is_none() {
-            // Bytes were missing: the proposal comes again, and with it the question.
-            for message in std::mem::take(&mut entry.waiting) {
-                self.heard.remove(&proposal_slot(&message));
+        if entry.holds.is_some() {
+            return;
+        }
+        // Bytes were missing: the proposal comes again, and with it the question. Until then it is
+        // as if it had never come, so that records that nobody has take no room.
+        let waiting = self.proposed.remove(&record).map(|entry| entry.waiting).unwrap_or_default();
+        for message in waiting {
+            if let Some(heard) = self.heard.get_mut(&proposal_slot(&message)) {
+                heard.retain(|id| *id != message.id());
             }
         }
+    }
+
+    /// Whether the record has room among those proposed. What is settled makes way: proposed again,
+    /// it is verified again. What is not is bounded by the slots of the attempts that are taken.
+    fn make_room(&mut self, id: &RoundId) -> bool {
+        if self.proposed.len() < PROPOSED_RECORDS_MAX || self.proposed.contains_key(id) {
+            return true;
+        }
+        let settled = |entry: &Proposed| !entry.verifying && entry.waiting.is_empty();
+        let mut settled = self.proposed.iter().filter(|(_, entry)| settled(entry));
+        let refuted = settled.clone().find(|(_, entry)| entry.holds == Some(false));
+        let leaves = refuted.or_else(|| settled.next()).map(|(id, _)| *id);
+        leaves.is_some_and(|id| self.proposed.remove(&id).is_some())
     }
 
     /// Whether a message of this slot is to be taken: not heard before, and no third of its slot.

@@ -1,4 +1,4 @@
-//! Tests of the state machine with an executor in memory; the simulator has the hostile ones.
+//! Tests of the state machine with an executor in memory; the simulator has lossy networks and crashes.
 
 use std::collections::VecDeque;
 
@@ -227,4 +227,55 @@ fn a_certificate_needs_more_than_two_thirds_and_no_strangers() {
     other.record.model_out = FileHash::of(b"other");
     assert_eq!(other.verify(run, spec.value()), Err(CertificateError::Stranger));
     assert!(is_quorum(3, 4) && !is_quorum(2, 3) && is_quorum(1, 1) && is_quorum(43, 64));
+}
+
+#[test]
+fn records_that_nobody_has_take_no_room() {
+    let spec = run_of(&[1, 2, 3, 4]);
+    let stewards = &spec.value().stewards;
+    let secret = |key: &crate::key::PublicKey| {
+        let mut secrets = (1..=4).map(|seed| SecretKey::from_seed(&[seed; 32]));
+        secrets.find(|secret| secret.public() == *key).expect("a steward")
+    };
+    let mut round = Round::new(spec.clone(), secret(&stewards[0]), 0);
+    let propose = |attempt: u32, what: &[u8]| {
+        // In round 1 the proposer of attempt 0 is the second steward.
+        let proposer = secret(&stewards[(1 + attempt as usize) % 4]);
+        let tip = Tip::start(id_of(&spec), spec.value());
+        let record = RoundRecord {
+            run: id_of(&spec),
+            round: 1,
+            prev: tip.id,
+            model_in: tip.model,
+            accepted: vec![Accepted {
+                commit: crate::id::CommitId::of(what),
+                trainer: proposer.public(),
+                update: FileHash::of(what),
+                weight: 1,
+            }],
+            rejected: vec![],
+            frontier: tip.frontier,
+            model_out: FileHash::of(what),
+            outer_out: tip.outer,
+        };
+        Signed::sign(Proposal { attempt, proven: None, record }, &proposer)
+    };
+    let mut asked = |message: &Signed<Proposal>| {
+        let effects = round.handle(1, Input::Message(RunMessage::Proposal(message.clone())));
+        let verify = |effect: &Effect| matches!(effect, Effect::Verify { .. });
+        let asked = effects.iter().any(verify);
+        let missing = Input::Verified { record: message.value().record.id(), holds: None };
+        let steps = round.handle(1, missing);
+        assert!(!steps.iter().any(|e| matches!(e, Effect::Persist(Entry::Step { .. }))));
+        asked
+    };
+    for n in 0..2 * crate::limits::PROPOSED_RECORDS_MAX {
+        assert!(asked(&propose(0, &n.to_le_bytes())), "lie {n}");
+    }
+    assert!(asked(&propose(1, b"honest")), "the next one's proposal has room");
+    assert!(asked(&propose(1, b"honest")), "and is taken again when it comes again");
+}
+
+fn id_of(spec: &Signed<crate::run::RunSpec>) -> crate::RunId {
+    crate::run::run_id(spec)
 }
