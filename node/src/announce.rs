@@ -7,11 +7,22 @@ use protocol::manifest::Head;
 use protocol::{FileHash, Signed};
 
 use crate::net::{Net, Topic};
+use crate::repo::HeadBook;
 
 /// Gossips a repo head and names this node as a provider of its revision.
 pub(crate) async fn announce_head(net: &Net, head: &Signed<Head>) {
     publish(net, Topic::Heads, head.bytes().to_vec()).await;
     net.provide(FileHash::from(head.value().revision)).await;
+}
+
+/// Names this node as a provider of every repo's newest revision that it holds.
+pub(crate) async fn provide_heads(net: &Net, heads: &HeadBook) {
+    for resolved in heads.newest() {
+        let revision = FileHash::from(resolved.head.value().revision);
+        if net.blobs().has(revision).await {
+            net.provide(revision).await;
+        }
+    }
 }
 
 /// Gossips bytes; a failure only means that others ask for them later.

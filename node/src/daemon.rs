@@ -12,6 +12,7 @@ use libp2p::Multiaddr;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::announce::provide_heads;
 use crate::api::{Address, Server, Token};
 use crate::home::{Home, HomeError};
 use crate::inbox::Inbox;
@@ -22,8 +23,8 @@ use crate::run::{Means, RunBook, RunError};
 use crate::service::NodeService;
 use crate::store::{Store, StoreError};
 
-/// How often connected peers' addresses are remembered.
-const REMEMBER_EVERY: Duration = Duration::from_secs(30);
+/// How often it is looked for peers to remember; written is only what is new.
+const REMEMBER_EVERY: Duration = Duration::from_secs(2);
 
 /// How `accord up` was asked to run.
 #[derive(Debug, Clone)]
@@ -132,6 +133,8 @@ pub async fn run(
     };
     tasks.spawn(inbox.run(events, tasks.clone(), cancel.child_token()));
     tasks.spawn(remember_peers(net.clone(), store, cancel.child_token()));
+    let (providing, held) = (net.clone(), Arc::clone(&heads));
+    tasks.spawn(async move { provide_heads(&providing, &held).await });
 
     let token = Token::new(home.token());
     let address = server.address(token.clone());

@@ -64,6 +64,14 @@ pub enum HomeError {
         /// Why not.
         source: io::Error,
     },
+    /// A directory of something else.
+    #[error("{} holds {found:?} and is no Accord data directory: name a new or empty one", dir.display())]
+    Foreign {
+        /// The directory.
+        dir: PathBuf,
+        /// What is in it.
+        found: String,
+    },
     /// The system gave no randomness.
     #[error("the system gives no randomness: {0}")]
     Randomness(getrandom::Error),
@@ -85,16 +93,23 @@ pub struct Lock {
 
 impl Home {
     /// Makes the directory if it is not there, and opens it. Says whether it was made.
+    ///
+    /// The version is written last, so that what a crash left half made is made again, and what is
+    /// there with a version is never mended: a lost key is not replaced by another.
     pub fn init(dir: &Path) -> Result<(Self, bool), HomeError> {
-        let new = !dir.join("version").exists();
+        if dir.join("version").exists() {
+            return Ok((Self::open(dir)?, false));
+        }
         create_dir(dir)?;
+        if let Some(found) = foreign_entry(dir)? {
+            return Err(HomeError::Foreign { dir: dir.to_owned(), found });
+        }
         create_dir(&dir.join("identities"))?;
         write_new(&dir.join("node.key"), &hex::encode(seed()?))?;
         write_new(&dir.join("token"), &hex::encode(seed()?))?;
+        write_new(&dir.join("identities").join(ME), &two_seeds()?)?;
         write_new(&dir.join("version"), &VERSION.to_string())?;
-        let home = Self::open(dir)?;
-        home.identity(ME)?;
-        Ok((home, new))
+        Ok((Self::open(dir)?, true))
     }
 
     /// Opens a directory that was made before.
@@ -169,8 +184,7 @@ impl Home {
     pub fn identity(&self, name: &str) -> Result<(Identity, bool), HomeError> {
         protocol::run::check_name("the identity's name", name).map_err(HomeError::Name)?;
         let path = self.identity_path(name);
-        let text = format!("{}\n{}\n", hex::encode(seed()?), hex::encode(seed()?));
-        let made = write_new(&path, &text)?;
+        let made = write_new(&path, &two_seeds()?)?;
         let text = read(&path)?;
         let rule = "it does not hold two seeds of 64 hexadecimal digits";
         let damaged = || HomeError::Damaged { path: path.clone(), rule };
@@ -194,6 +208,25 @@ impl Home {
     pub fn me(&self) -> Result<PublicKey, HomeError> {
         Ok(self.owner()?.public())
     }
+}
+
+/// An identity's daily and root seed, as they stand in its file.
+fn two_seeds() -> Result<String, HomeError> {
+    Ok(format!("{}\n{}\n", hex::encode(seed()?), hex::encode(seed()?)))
+}
+
+/// Something in the directory that no `init` has put there.
+fn foreign_entry(dir: &Path) -> Result<Option<String>, HomeError> {
+    let io = |source| HomeError::Io { doing: "look into", path: dir.to_owned(), source };
+    for entry in std::fs::read_dir(dir).map_err(io)? {
+        let name = entry.map_err(io)?.file_name().to_string_lossy().into_owned();
+        // A temporary file is a key that was being written.
+        let own = ["identities", "node.key", "token"].contains(&&*name) || name.starts_with(".tmp");
+        if !own {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
 }
 
 /// Writes a file that appears whole, for its owner only, replacing what was there.
@@ -311,5 +344,31 @@ mod tests {
         fs::write(dir.path().join("version"), "7").expect("written");
         let said = Home::open(dir.path()).expect_err("newer").to_string();
         assert!(said.contains("layout version 7"), "{said}");
+    }
+
+    #[test]
+    fn a_lost_key_is_not_replaced_and_a_foreign_directory_not_taken() {
+        let dir = tempfile::tempdir().expect("a directory");
+        Home::init(dir.path()).expect("made");
+        fs::remove_file(dir.path().join("node.key")).expect("removed");
+        let said = Home::init(dir.path()).expect_err("lost").to_string();
+        assert!(said.contains("node.key") && !dir.path().join("node.key").exists(), "{said}");
+
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(dir.path().join("thesis.tex"), "").expect("written");
+        let said = Home::init(dir.path()).expect_err("foreign").to_string();
+        assert!(said.contains("thesis.tex"), "{said}");
+        assert_eq!(fs::read_dir(dir.path()).expect("there").count(), 1, "nothing was made");
+    }
+
+    #[test]
+    fn what_a_crash_left_half_made_is_finished() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (home, new) = Home::init(dir.path()).expect("made");
+        let key = home.node().public();
+        fs::remove_file(dir.path().join("version")).expect("removed");
+        let (home, again) = Home::init(dir.path()).expect("made");
+        assert!(new && again);
+        assert_eq!(home.node().public(), key);
     }
 }

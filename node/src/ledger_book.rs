@@ -20,7 +20,7 @@ pub enum TakeError {
     /// It does not open: no honest node sends it.
     #[error("not a consent record: {0}")]
     Open(#[from] OpenError),
-    /// It breaks a rule of its feed: no honest node sends it.
+    /// It breaks a rule of its feed, or seems to because of what this node has not seen.
     #[error("{0}")]
     Insert(#[from] InsertError),
     /// It could not be kept.
@@ -43,7 +43,11 @@ impl LedgerBook {
     pub(crate) fn open(store: Store) -> Result<Self, TakeError> {
         let mut ledger = Ledger::new();
         for (received_ms, bytes) in store.records()? {
-            ledger.insert(Signed::<Record>::open(&bytes)?, received_ms)?;
+            let record = Signed::<Record>::open(&bytes)?;
+            // One of our own that was refused after it was written: see `insert_own`.
+            if let Err(error) = ledger.insert(record, received_ms) {
+                tracing::warn!(%error, "a record on disk is not taken");
+            }
         }
         Ok(Self { ledger: Mutex::new(ledger), store })
     }
@@ -160,8 +164,12 @@ impl LedgerBook {
         made: &mut Vec<(RecordId, Vec<u8>)>,
     ) -> Result<(), TakeError> {
         for record in records {
-            made.push((record_id(&record), record.bytes().to_vec()));
-            self.insert(ledger, record)?;
+            // Written first: a record that peers have heard of and the next start has not would be
+            // followed by another of its number, and a fork is for ever.
+            let (received_ms, bytes) = (now_ms(), record.bytes().to_vec());
+            self.store.keep_records(&[(received_ms, bytes.clone())])?;
+            made.push((record_id(&record), bytes));
+            ledger.insert(record, received_ms)?;
         }
         Ok(())
     }

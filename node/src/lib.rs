@@ -20,5 +20,6 @@ pub mod net;
 mod repo;
 mod run;
 mod service;
+mod signals;
 mod store;
 mod works;

@@ -66,7 +66,8 @@ impl Service for NodeService {
             addresses: peer.addresses.iter().map(ToString::to_string).collect(),
             rejected: peer.rejected,
         });
-        let (bytes_sent, bytes_received) = net.blobs().traffic();
+        let (sent, received) = net.blobs().traffic();
+        let counts = net.status().await;
         let addresses = net.listen_addresses().await;
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -75,12 +76,12 @@ impl Service for NodeService {
             dir: self.home.dir().display().to_string(),
             addresses: addresses.iter().map(ToString::to_string).collect(),
             peers: peers.collect(),
-            dropped: net.status().await.messages_rejected,
+            dropped: counts.messages_rejected,
+            ignored: counts.messages_ignored,
             models: self.heads.count(),
             runs: self.runs.count(),
             records: self.means.ledger.count(),
-            bytes_sent,
-            bytes_received,
+            bytes: BytesView { sent, received },
         })
     }
 

@@ -2,9 +2,11 @@
 //!
 //! Role: typed access over one small key-value trait, so that the engine can be changed in one place.
 //!
-//! Invariants: a write is durable when its method returns; after a write or flush has failed, every
-//! later write is refused, because what the disk holds is no longer known.
+//! Invariants: a write is durable when its method returns, all of it or nothing; after a write or
+//! flush has failed, every later write is refused, because what the disk holds is no longer known.
 //! What it is not: verification. What comes out was verified when it went in.
+
+mod engine;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,9 +15,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use protocol::codec;
 use protocol::manifest::Head;
 use protocol::round::{Certificate, Entry};
-use protocol::{PublicKey, RunId, Signed};
+use protocol::{FileHash, PublicKey, RunId, Signed};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use engine::{Change, Engine, Sled, Tree};
 
 /// Why metadata could not be read or written.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -37,105 +41,6 @@ pub enum StoreError {
     Damaged(&'static str),
 }
 
-/// A group of keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Tree {
-    Heads,
-    Records,
-    Runs,
-    Journal,
-    Certificates,
-    Notes,
-    Peers,
-    Parts,
-}
-
-impl Tree {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Heads => "heads",
-            Self::Records => "records",
-            Self::Runs => "runs",
-            Self::Journal => "journal",
-            Self::Certificates => "certificates",
-            Self::Notes => "notes",
-            Self::Peers => "peers",
-            Self::Parts => "parts",
-        }
-    }
-}
-
-/// One change of a batch.
-enum Change {
-    Put(Tree, Vec<u8>, Vec<u8>),
-    Remove(Tree, Vec<u8>),
-}
-
-/// What the store wants of a key-value engine.
-trait Engine: Send + Sync {
-    fn read(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
-    /// All pairs whose key begins with `prefix`, in key order.
-    fn scan(&self, tree: Tree, prefix: &[u8]) -> Result<Pairs, StoreError>;
-    /// The highest key.
-    fn last(&self, tree: Tree) -> Result<Option<Vec<u8>>, StoreError>;
-    /// Applies the changes in order.
-    fn write(&self, changes: Vec<Change>) -> Result<(), StoreError>;
-    /// Makes everything written durable.
-    fn flush(&self) -> Result<(), StoreError>;
-}
-
-type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
-
-struct Sled {
-    db: sled::Db,
-}
-
-impl Sled {
-    fn tree(&self, tree: Tree) -> Result<sled::Tree, sled::Error> {
-        self.db.open_tree(tree.name())
-    }
-}
-
-impl Engine for Sled {
-    fn read(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let read = |e: sled::Error| StoreError::Read(e.to_string());
-        Ok(self.tree(tree).map_err(read)?.get(key).map_err(read)?.map(|value| value.to_vec()))
-    }
-
-    fn scan(&self, tree: Tree, prefix: &[u8]) -> Result<Pairs, StoreError> {
-        let read = |e: sled::Error| StoreError::Read(e.to_string());
-        self.tree(tree)
-            .map_err(read)?
-            .scan_prefix(prefix)
-            .map(|pair| pair.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(read))
-            .collect()
-    }
-
-    fn last(&self, tree: Tree) -> Result<Option<Vec<u8>>, StoreError> {
-        let read = |e: sled::Error| StoreError::Read(e.to_string());
-        Ok(self.tree(tree).map_err(read)?.last().map_err(read)?.map(|(key, _)| key.to_vec()))
-    }
-
-    fn write(&self, changes: Vec<Change>) -> Result<(), StoreError> {
-        let write = |e: sled::Error| StoreError::Write(e.to_string());
-        for change in changes {
-            match change {
-                Change::Put(tree, key, value) => {
-                    self.tree(tree).map_err(write)?.insert(key, value).map_err(write)?;
-                }
-                Change::Remove(tree, key) => {
-                    self.tree(tree).map_err(write)?.remove(key).map_err(write)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn flush(&self) -> Result<(), StoreError> {
-        self.db.flush().map(|_| ()).map_err(|e| StoreError::Write(e.to_string()))
-    }
-}
-
 /// A node's metadata; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Store {
@@ -152,18 +57,19 @@ impl std::fmt::Debug for Store {
 impl Store {
     /// Opens the metadata in `dir`, made if it is not there.
     pub(crate) fn open(dir: &Path) -> Result<Self, StoreError> {
-        let db = sled::Config::new()
-            .path(dir)
-            .cache_capacity(64 << 20)
-            .flush_every_ms(None)
-            .open()
-            .map_err(|e| StoreError::Open(dir.display().to_string(), e.to_string()))?;
-        Ok(Self { engine: Arc::new(Sled { db }), poisoned: Arc::default() })
+        Ok(Self { engine: Arc::new(Sled::open(dir)?), poisoned: Arc::default() })
     }
 
-    /// Keeps a repo's head.
-    pub(crate) fn keep_head(&self, head: &Signed<Head>) -> Result<(), StoreError> {
-        self.put(Tree::Heads, head.id().as_bytes().to_vec(), head.bytes().to_vec())
+    /// Keeps a repo's head, and forgets those that make way for it.
+    pub(crate) fn keep_head(
+        &self,
+        head: &Signed<Head>,
+        leaving: impl IntoIterator<Item = FileHash>,
+    ) -> Result<(), StoreError> {
+        let key = |id: FileHash| id.as_bytes().to_vec();
+        let leave = leaving.into_iter().map(|id| Change::Remove(Tree::Heads, key(id)));
+        let put = Change::Put(Tree::Heads, key(head.id()), head.bytes().to_vec());
+        self.write(leave.chain([put]).collect())
     }
 
     /// All heads kept, as envelopes.
@@ -336,6 +242,12 @@ impl Store {
         self.write(vec![Change::Put(tree, key, value)])
     }
 
+    /// As after a write that failed.
+    #[cfg(test)]
+    pub(crate) fn poison(&self) {
+        self.poisoned.store(true, Ordering::Release);
+    }
+
     fn write(&self, changes: Vec<Change>) -> Result<(), StoreError> {
         if self.poisoned.load(Ordering::Acquire) {
             return Err(StoreError::Poisoned);
@@ -362,6 +274,7 @@ fn round_of(key: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use super::engine::Pairs;
     use super::*;
 
     struct Full;
@@ -397,6 +310,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let run = RunId::of(b"run");
         let entry = |round| Entry::Step { round, step: protocol::round::Step::Start };
+        let long = "x".repeat(1 << 20);
         {
             let store = Store::open(dir.path()).expect("opened");
             store.journal(run, 0, &[entry(1), entry(2)]).expect("kept");
@@ -405,12 +319,15 @@ mod tests {
             store.keep_records(&[(7, vec![3])]).expect("kept");
             store.keep_part(run, Some("data.csv")).expect("kept");
             store.forget_journal(run, 1).expect("forgotten");
+            // Too long for sled's log: it goes to a file of its own.
+            store.keep_note(run, 1, "long", &long).expect("kept");
         }
         let store = Store::open(dir.path()).expect("opened");
         assert_eq!(store.journal_of(run).expect("read"), (1, vec![entry(2), entry(3)]));
         let records = store.records().expect("read");
         assert_eq!(records, [(5, vec![1]), (6, vec![2]), (7, vec![3])]);
         assert_eq!(store.part(run).expect("read").as_deref(), Some("data.csv"));
+        assert_eq!(store.note(run, 1, "long").expect("read"), Some(long));
         assert_eq!(store.journal_of(RunId::of(b"other")).expect("read"), (0, vec![]));
     }
 }

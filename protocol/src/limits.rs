@@ -87,10 +87,10 @@ pub const SHARD_BYTES_MAX: u64 = 64 << 20;
 pub const HEAD_BYTES_MAX: usize = 2_048;
 /// Revisions that a head names as where it comes from.
 pub const HEAD_PARENTS_MAX: usize = 16;
-/// Heads of one repo that are kept, the newest: enough to see a fork, not a history to fill a disk.
-pub const HEADS_PER_REPO_MAX: usize = 1_024;
-/// Repos whose heads are kept (at most 200 MiB of newest heads).
-pub const REPOS_MAX: usize = 100_000;
+/// Heads of one repo that are kept, the newest: revisions to go back to, not a way to fill a disk.
+pub const HEADS_PER_REPO_MAX: usize = 256;
+/// Heads of other people's repos that are kept, on disk and in memory (at most 256 MiB).
+pub const HEADS_MAX: usize = 131_072;
 /// Runs whose announcement is kept (at most 320 MiB).
 pub const RUNS_MAX: usize = 10_000;
 /// Names of owners, repos and runs, in bytes; what Hugging Face clients accept.
@@ -216,6 +216,10 @@ pub const API_PROGRESS_MAX: usize = 64;
 /// How long the local API waits at its end for readers of answers under way.
 pub const API_STOP_TIMEOUT_MS: u64 = 2_000;
 
+const _: () = assert!(
+    PROPOSED_RECORDS_MAX > 2 * (AGREEMENT_ROUNDS_AHEAD_MAX as usize + 1),
+    "two proposals of every attempt that is taken have room"
+);
 const _: () = assert!(CERTIFICATE_BYTES_MAX < 1 << 20, "a certificate fits one response");
 const _: () = assert!(
     127 * (1i128 << 32) * WEIGHT_MAX as i128 * (UPDATES_MAX as i128) < i64::MAX as i128,

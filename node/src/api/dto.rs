@@ -56,8 +56,12 @@ pub struct Status {
     pub addresses: Vec<String>,
     /// Nodes connected now.
     pub peers: Vec<PeerView>,
-    /// Messages of peers dropped since the start: garbage, oversize, wrongly signed, replayed.
+    /// Messages of peers dropped since the start that no honest node sends: garbage, too long, wrongly
+    /// signed or of a wrong type; and wrong bytes served.
     pub dropped: u64,
+    /// Messages of peers dropped since the start that may be honest: known already, replayed, of
+    /// unknown runs, or come when there was no room.
+    pub ignored: u64,
     /// Repos known.
     pub models: usize,
     /// Runs known.
@@ -65,9 +69,16 @@ pub struct Status {
     /// Consent records held.
     pub records: usize,
     /// Bytes sent to and received from other nodes by the data plane.
-    pub bytes_sent: u64,
-    /// See `bytes_sent`.
-    pub bytes_received: u64,
+    pub bytes: BytesView,
+}
+
+/// Bytes moved since the start.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct BytesView {
+    /// To other nodes.
+    pub sent: u64,
+    /// From other nodes.
+    pub received: u64,
 }
 
 /// A connected node.
@@ -86,7 +97,7 @@ pub struct PeerView {
 pub struct ShareRequest {
     /// A file or a directory on this machine.
     pub path: String,
-    /// The repo's name; the path's own name if left out.
+    /// The repo's name; the path's own name, without a file's extension if left out.
     pub name: Option<String>,
 }
 
@@ -109,6 +120,9 @@ pub struct RevisionView {
     pub local: bool,
     /// Another head of the same number is known: the owner's key signed two.
     pub forked: bool,
+    /// Names that `share` left out just now, since they start with a dot.
+    #[serde(default)]
+    pub left_out: u64,
 }
 
 /// A file of a revision.
@@ -129,6 +143,9 @@ pub struct GetRequest {
     pub model: String,
     /// Where to write the files; nothing is written outside the node if left out.
     pub out: Option<String>,
+    /// Whether files there that differ are replaced; otherwise nothing is written if one does.
+    #[serde(default)]
+    pub overwrite: bool,
 }
 
 /// What was fetched, and how.
@@ -183,6 +200,9 @@ pub struct RunView {
     pub parts: Vec<String>,
     /// Trainers that this node has heard of.
     pub trainers: Vec<PublicKey>,
+    /// The first round whose model is being evaluated here: it and those after it have no evaluation
+    /// yet, and will have one unless it fails.
+    pub evaluating: Option<u64>,
     /// What this node is doing for it, in words.
     pub doing: String,
     /// The model root now.

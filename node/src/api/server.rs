@@ -1,7 +1,7 @@
 //! The local API's serving end: one route a call.
 //!
-//! Invariants: it listens on loopback only; bodies are bounded; what changes something is `POST`
-//! and answers in lines. What it is not: the work itself (see [`Service`]).
+//! Invariants: it listens on loopback only; every call is guarded; bodies are bounded; what changes
+//! something is `POST` and answers in lines. What it is not: the work itself (see [`Service`]).
 
 use std::future::IntoFuture;
 use std::net::Ipv4Addr;

@@ -44,6 +44,7 @@ fn run_view(name: &str, round: u64) -> RunView {
         finished: round == 3,
         parts: vec![],
         trainers: vec![],
+        evaluating: None,
         doing: String::new(),
         model: FileHash::of(b""),
         published: None,
@@ -70,6 +71,7 @@ impl Service for Fake {
             bytes: 2,
             local: true,
             forked: false,
+            left_out: 0,
         })
     }
     async fn get(&self, request: GetRequest, _: ProgressSender) -> Answer<GetReply> {
@@ -186,7 +188,7 @@ async fn progress_arrives_before_the_result() {
 #[tokio::test]
 async fn a_failure_keeps_whose_fault_it_was() {
     let running = start().await;
-    let get = GetRequest { model: "x".to_owned(), out: None };
+    let get = GetRequest { model: "x".to_owned(), out: None, overwrite: false };
     let error = running.client.get(&get, drop).await.expect_err("refused");
     assert_eq!((error.to_string().as_str(), error.usage()), ("x is no model", true));
     let error = running.client.status().await.expect_err("damaged");
@@ -230,7 +232,10 @@ async fn strangers_are_refused() {
     assert_eq!(by_hand(&running, &page, &body).await.0, 403);
     let own = format!("{post}\r\n{host}\r\n{json}\r\n{token}\r\nOrigin: http://{}", running.host);
     assert_eq!(by_hand(&running, &own, &body).await.0, 200);
-    let unknown = format!("GET /api/nothing HTTP/1.1\r\n{host}");
+    // A read, too: looking at a run has effects, and any page can make a browser read.
+    let read = format!("GET /api/runs HTTP/1.1\r\n{host}");
+    assert_eq!(by_hand(&running, &read, "").await.0, 401);
+    let unknown = format!("GET /api/nothing HTTP/1.1\r\n{host}\r\n{token}");
     assert_eq!(by_hand(&running, &unknown, "").await.0, 404);
 }
 

@@ -108,13 +108,17 @@ pub(super) struct UpArguments {
     /// What trains: `cpu`, or `cuda` or `wgpu` in a build with that feature.
     #[arg(long, default_value = "cpu", value_name = "DEVICE")]
     pub(super) device: trainer::Device,
+    /// Stop, as on Ctrl-C, when standard input ends: for a program that starts a node and must not
+    /// leave it behind, however it ends itself.
+    #[arg(long, hide = true)]
+    pub(super) while_input_open: bool,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ShareArguments {
     /// A file or a directory.
     pub(super) path: PathBuf,
-    /// The repo's name; the path's own name if left out.
+    /// The repo's name; if left out, the directory's, or the file's without its extension.
     #[arg(long)]
     pub(super) name: Option<String>,
 }
@@ -127,6 +131,9 @@ pub(super) struct GetArguments {
     /// Where to write the files; they stay inside the node if left out.
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
+    /// Replace files in DIR that differ; without it, nothing is written if one does.
+    #[arg(long, requires = "out")]
+    pub(super) overwrite: bool,
 }
 
 /// A run, as an argument.
@@ -262,10 +269,12 @@ mod tests {
             "accord init",
             "accord up --port 4001 --data-port 4002 --api-port 4003 --bind 127.0.0.1 --no-mdns",
             "accord --json up --bind 127.0.0.1 --no-dht --threads 2 --dir d --peer /ip4/1.2.3.4/tcp/9",
+            "accord up --while-input-open",
             "accord status --json",
             "accord share model --name digits",
             "accord models --dir d",
             "accord get me/digits@1f0e --out d",
+            "accord get me/digits --out d --overwrite",
             "accord run create spec.toml",
             "accord run join digits --data d.csv",
             "accord run leave digits",
@@ -286,6 +295,7 @@ mod tests {
     fn wrong_use_is_refused_with_what_is_allowed() {
         for (line, said) in [
             ("accord run status --watch", "<RUN>"),
+            ("accord get me/digits --overwrite", "--out"),
             ("accord consent opt-out", "<PATH>"),
             ("accord consent check a --use train", "train-generative"),
             ("accord consent opt-in a --days 0", "1..=730"),

@@ -49,14 +49,20 @@ pub(super) fn absolute_text(path: &Path) -> Result<String, CliError> {
 }
 
 /// A model argument: a directory as an absolute path, a repo's name as it is. What could be either
-/// is a directory only if there is a model in it.
+/// is a directory only if there is a model in it; what could be no repo is one if it is there.
 pub(super) fn model_text(model: &str) -> Result<String, CliError> {
     let path = Path::new(model);
     let meant = path.is_absolute() || model.starts_with('.');
-    if meant || path.join("config.json").is_file() {
-        return absolute_text(path);
-    }
-    Ok(model.to_owned())
+    let there = path.join("config.json").is_file() || (path.is_dir() && !is_repo(model));
+    if meant || there { absolute_text(path) } else { Ok(model.to_owned()) }
+}
+
+/// Whether a text has the form of a repo's name.
+fn is_repo(text: &str) -> bool {
+    let is_key = |owner: &str| owner.len() >= 8 && owner.chars().all(|c| c.is_ascii_hexdigit());
+    text.split_once('/').is_some_and(|(owner, name)| {
+        (owner == "me" || is_key(owner)) && !name.is_empty() && !name.contains('/')
+    })
 }
 
 /// The platform's place for a user's data.
@@ -96,5 +102,11 @@ mod tests {
         let made = model_text("./digits").expect("a directory");
         assert!(Path::new(&made).is_absolute() && made.ends_with("digits"), "{made}");
         assert!(absolute(Path::new("")).is_err());
+        // Tests run in the crate's own directory.
+        let made = model_text("src").expect("a directory without a model");
+        assert!(Path::new(&made).is_absolute() && made.ends_with("src"), "{made}");
+        assert_eq!(model_text("scr").expect("nothing"), "scr");
+        assert!(is_repo("me/digits") && is_repo("0123456789/digits@3"));
+        assert!(!is_repo("models1/digits") && !is_repo("models/") && !is_repo("me/a/b"));
     }
 }

@@ -17,7 +17,6 @@ mod output;
 mod progress;
 mod rounds;
 mod run;
-mod signals;
 mod table;
 mod units;
 

@@ -32,8 +32,8 @@ pub(super) async fn list(context: &Context) -> Result<(), CliError> {
 
 pub(super) async fn get(context: &Context, arguments: GetArguments) -> Result<(), CliError> {
     let out = arguments.out.as_deref().map(absolute_text).transpose()?;
-    let request = GetRequest { model: arguments.model, out };
     let client = context.client()?;
+    let request = GetRequest { model: arguments.model, out, overwrite: arguments.overwrite };
     let mut reporter = Reporter::new(context.out);
     let got = client.get(&request, |progress| reporter.say(progress)).await;
     reporter.end();
@@ -52,10 +52,18 @@ pub(super) async fn eval(context: &Context, arguments: &EvalArguments) -> Result
     Ok(())
 }
 
+/// Names that were not shared, if any.
+fn left_out_text(names: u64) -> Option<String> {
+    let verb = if names == 1 { "was" } else { "were" };
+    (names > 0).then(|| format!("{} starting with a dot {verb} left out", count(names, "name")))
+}
+
 fn shared_text(view: &RevisionView, style: Style) -> String {
     let (files, bytes) = (count(view.files.len() as u64, "file"), size(view.bytes));
     let first = format!("shared {} as revision {}: {files}, {bytes}\n", view.name, view.seq);
+    let left_out = left_out_text(view.left_out).map_or_else(String::new, |text| text + "\n");
     first
+        + &left_out
         + &pairs(
             &[
                 ("revision", view.revision.to_string()),
@@ -144,6 +152,7 @@ mod tests {
             bytes: 2_048,
             local: true,
             forked: false,
+            left_out: 0,
         }
     }
 
@@ -163,10 +172,18 @@ mod tests {
             out: Some("/out".into()),
         };
         let text = got_text(&reply, Style::PLAIN);
-        assert!(text.contains("2.0 KiB in 2 ms (1.0 MB/s) from "), "{text}");
+        assert!(text.contains("2.0 KiB in 2 ms (1000.0 KiB/s) from "), "{text}");
         assert!(text.contains("written to  /out"), "{text}");
         reply.fetched_bytes = 0;
         assert!(got_text(&reply, Style::PLAIN).contains("here already"));
+    }
+
+    #[test]
+    fn what_was_left_out_is_counted() {
+        assert_eq!(left_out_text(0), None);
+        assert_eq!(left_out_text(1).as_deref(), Some("1 name starting with a dot was left out"));
+        let text = shared_text(&RevisionView { left_out: 2, ..view() }, Style::PLAIN);
+        assert!(text.contains("2 names starting with a dot were left out"), "{text}");
     }
 
     #[test]

@@ -19,9 +19,9 @@ use super::args::UpArguments;
 use super::context::Context;
 use super::error::CliError;
 use super::output::Style;
-use super::signals::Signals;
 use super::table::{Table, pairs};
 use super::units::{count, short, size};
+use crate::signals::Signals;
 
 /// The environment variable with the log filter, such as `node=debug`.
 const LOG: &str = "ACCORD_LOG";
@@ -87,6 +87,9 @@ pub(super) async fn up(context: &Context, arguments: UpArguments) -> Result<(), 
     };
     let cancel = CancellationToken::new();
     tokio::spawn(stop_on_signals(Signals::new().map_err(CliError::System)?, cancel.clone()));
+    if arguments.while_input_open {
+        stop_at_end_of_input(cancel.clone());
+    }
     let out = context.out;
     daemon::run(options, cancel, |ready| {
         // A node goes on when nobody reads what it says.
@@ -123,7 +126,7 @@ fn ready_text(ready: &Ready, style: Style) -> String {
 }
 
 fn status_text(status: &Status, style: Style) -> String {
-    let traffic = [status.bytes_sent, status.bytes_received].map(size);
+    let traffic = [status.bytes.sent, status.bytes.received].map(size);
     let known = [
         count(status.models as u64, "model"),
         count(status.runs as u64, "run"),
@@ -137,7 +140,11 @@ fn status_text(status: &Status, style: Style) -> String {
             ("version", status.version.clone()),
             ("knows", known.join(", ")),
             ("data", format!("{} sent, {} received", traffic[0], traffic[1])),
-            ("dropped", format!("{} of peers", count(status.dropped, "message"))),
+            ("dropped", format!("{} of peers that broke a rule", count(status.dropped, "message"))),
+            (
+                "ignored",
+                format!("{} known already or not wanted", count(status.ignored, "message")),
+            ),
             ("addresses", status.addresses.join("\n           ")),
         ],
         style,
@@ -182,6 +189,16 @@ async fn stop_on_signals(mut signals: Signals, cancel: CancellationToken) {
     signals.next().await;
     // What is on disk is whole at every instant, so that this loses nothing.
     std::process::exit(1);
+}
+
+/// Stops the node when standard input ends. Reading it cannot be called off, so that it has a thread
+/// of its own that ends with the program.
+fn stop_at_end_of_input(cancel: CancellationToken) {
+    std::thread::spawn(move || {
+        // Input that cannot be read has ended, too.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        cancel.cancel();
+    });
 }
 
 #[cfg(test)]

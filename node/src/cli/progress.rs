@@ -84,10 +84,8 @@ impl Lines {
 
 fn show(bar: &ProgressBar, progress: &Progress) {
     let amount = match (progress.unit.as_str(), progress.total) {
-        ("bytes", Some(_)) => {
-            "{bar:30} {binary_bytes}/{binary_total_bytes} {decimal_bytes_per_sec}"
-        }
-        ("bytes", None) => "{spinner} {binary_bytes} {decimal_bytes_per_sec}",
+        ("bytes", Some(_)) => "{bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}",
+        ("bytes", None) => "{spinner} {binary_bytes} {binary_bytes_per_sec}",
         (_, Some(_)) => "{bar:30} {pos}/{len} {prefix}",
         (_, None) => "{spinner} {pos} {prefix}",
     };

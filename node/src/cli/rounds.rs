@@ -19,26 +19,32 @@ const WIDTHS: [usize; 8] = [5, 8, 6, 8, 8, 12, 7, 0];
 #[derive(Debug, Default)]
 pub(super) struct Shown {
     last: Option<u64>,
+    trouble: Option<String>,
 }
 
 impl Shown {
-    /// The rounds to show now, each with whether it is the first. The newest waits for its
-    /// evaluation, unless rounds before it had none either.
+    /// The rounds to show now, each with whether it is the first. Those whose models are being
+    /// evaluated wait for it.
     pub(super) fn take_new<'a>(&mut self, view: &'a RunView) -> Vec<(&'a RoundView, bool)> {
-        let evaluated = view.history.iter().any(|round| round.evaluation.is_some());
-        let expected = evaluated || (view.history.len() == 1 && !view.finished);
-        let ready = match view.history.split_last() {
-            Some((newest, before)) if expected && newest.evaluation.is_none() => before,
-            _ => &view.history,
-        };
+        let waiting = |round: u64| view.evaluating.is_some_and(|first| round >= first);
         let mut new = Vec::new();
-        for round in ready {
+        for round in view.history.iter().filter(|round| !waiting(round.round)) {
             if self.last.is_none_or(|last| round.round > last) {
                 new.push((round, self.last.is_none()));
                 self.last = Some(round.round);
             }
         }
         new
+    }
+
+    /// What keeps the run from going on here, if that is news.
+    pub(super) fn take_trouble(&mut self, view: &RunView) -> Option<String> {
+        let troubles = ["round ", "cannot ", "stopped", "waiting for trainers"];
+        let trouble = troubles.iter().any(|begin| view.doing.starts_with(begin));
+        let trouble = trouble.then(|| view.doing.clone());
+        let news = trouble != self.trouble;
+        self.trouble = trouble;
+        self.trouble.clone().filter(|_| news)
     }
 
     /// Whether all that will come has been shown.
@@ -87,7 +93,7 @@ pub(super) fn run_text(view: &RunView, style: Style) -> String {
             ("now", doing(view)),
             ("rounds", format!("{} of {}", view.round, view.rounds_count)),
             ("model", view.model.to_string()),
-            ("published", view.published.clone().unwrap_or_else(|| "not yet".to_owned())),
+            ("published", published(view)),
         ],
         style,
     );
@@ -107,6 +113,15 @@ pub(super) fn run_text(view: &RunView, style: Style) -> String {
         }
     }
     text
+}
+
+/// Only the node that publishes knows as what; the others have heard of the repo.
+fn published(view: &RunView) -> String {
+    match (&view.published, view.finished) {
+        (Some(revision), _) => revision.clone(),
+        (None, true) => "by its creator: see `accord models`".to_owned(),
+        (None, false) => "not yet".to_owned(),
+    }
 }
 
 fn cells(round: &RoundView) -> [String; 8] {
@@ -218,6 +233,7 @@ mod tests {
             finished,
             parts: vec!["trainer".into()],
             trainers: vec![key],
+            evaluating: None,
             doing: "training".into(),
             model: FileHash::of(b"model"),
             published: None,
@@ -256,18 +272,34 @@ mod tests {
         let numbers = |new: Vec<(&RoundView, bool)>| {
             new.iter().map(|(round, first)| (round.round, *first)).collect::<Vec<_>>()
         };
-        assert_eq!(numbers(shown.take_new(&view(vec![], false))), []);
-        let one = view(vec![round(1, false)], false);
-        assert_eq!(numbers(shown.take_new(&one)), [], "it waits");
-        let two = view(vec![round(1, true), round(2, false)], false);
-        assert_eq!(numbers(shown.take_new(&two)), [(1, true)]);
-        assert_eq!(numbers(shown.take_new(&two)), []);
-        let end = view(vec![round(1, true), round(2, true), round(3, false)], true);
-        assert_eq!(numbers(shown.take_new(&end)), [(2, false)]);
-        assert!(!shown.is_all(&end));
-        let end = view(vec![round(1, true), round(2, true), round(3, true)], true);
-        assert_eq!(numbers(shown.take_new(&end)), [(3, false)]);
-        assert!(shown.is_all(&end));
+        let mut evaluating = |history: Vec<RoundView>, first: Option<u64>, finished: bool| {
+            let view = RunView { evaluating: first, ..view(history, finished) };
+            (numbers(shown.take_new(&view)), shown.is_all(&view))
+        };
+        assert_eq!(evaluating(vec![], None, false), (vec![], false));
+        let one = vec![round(1, false)];
+        assert_eq!(evaluating(one.clone(), Some(1), false), (vec![], false), "it waits");
+        let two = vec![round(1, true), round(2, false)];
+        assert_eq!(evaluating(two.clone(), Some(2), false), (vec![(1, true)], false));
+        assert_eq!(evaluating(two.clone(), Some(2), false), (vec![], false));
+        let end = vec![round(1, true), round(2, true), round(3, false)];
+        assert_eq!(evaluating(end.clone(), Some(3), true), (vec![(2, false)], false));
+        // The last evaluation came to nothing.
+        assert_eq!(evaluating(end, None, true), (vec![(3, false)], true));
+    }
+
+    #[test]
+    fn trouble_is_told_once() {
+        let mut shown = Shown::default();
+        let mut told = |doing: &str| {
+            shown.take_trouble(&RunView { doing: doing.into(), ..view(vec![], false) })
+        };
+        assert_eq!(told("training round 1"), None);
+        let none = "round 1: none of 8 samples may be used";
+        assert_eq!(told(none).as_deref(), Some(none));
+        assert_eq!(told(none), None);
+        assert_eq!(told("training round 1"), None);
+        assert_eq!(told(none).as_deref(), Some(none));
     }
 
     #[test]
@@ -275,10 +307,6 @@ mod tests {
         let mut shown = Shown::default();
         let two = view(vec![round(1, false), round(2, false)], false);
         assert_eq!(shown.take_new(&two).len(), 2);
-        let mut shown = Shown::default();
-        let end = view(vec![round(1, false)], true);
-        assert_eq!(shown.take_new(&end).len(), 1);
-        assert!(shown.is_all(&end));
         assert!(Shown::default().is_all(&view(vec![], true)));
     }
 }

@@ -20,9 +20,9 @@ use super::error::CliError;
 use super::output::{Output, Style};
 use super::progress::Reporter;
 use super::rounds::{Shown, round_text, run_text, runs_text};
-use super::signals::Signals;
 use super::table::pairs;
 use super::units::{count, duration, short};
+use crate::signals::Signals;
 
 /// A run's spec file in bytes: what fits into a request, however its text is escaped.
 const SPEC_BYTES_MAX: u64 = API_REQUEST_BYTES_MAX as u64 / 8;
@@ -124,6 +124,9 @@ async fn follow(out: Output, mut watch: Watch) -> Result<(), CliError> {
             view = watch.next() => view?.ok_or(CliError::Stopped)?,
             () = signals.next() => return Ok(()),
         };
+        if let Some(trouble) = shown.take_trouble(&view).filter(|_| !out.json()) {
+            eprintln!("{}: {trouble}", view.name);
+        }
         for (round, first) in shown.take_new(&view) {
             let event = Event::Round { run: view.run, round };
             out.show(&event, |_, style| round_text(round, first, style))?;

@@ -1,6 +1,6 @@
 //! Numbers as people read them.
 //!
-//! Invariants: sizes are binary (KiB), rates decimal (MB/s), as disks and networks are spoken of.
+//! Invariants: sizes and rates are binary (KiB, MiB/s), so that one line does not mix two systems.
 //! What it is not: for JSON, where numbers stay bytes and milliseconds.
 
 use std::fmt::Display;
@@ -21,9 +21,10 @@ pub(super) fn size(bytes: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
-/// Bytes in a time as `12.3 MB/s`.
+/// Bytes in a time as `12.3 MiB/s`.
 pub(super) fn rate(bytes: u64, elapsed_ms: u64) -> String {
-    format!("{:.1} MB/s", bytes as f64 / 1e3 / elapsed_ms.max(1) as f64)
+    let each_second = u128::from(bytes) * 1_000 / u128::from(elapsed_ms.max(1));
+    format!("{}/s", size(u64::try_from(each_second).unwrap_or(u64::MAX)))
 }
 
 /// A time as `850 ms`, `12.3 s`, `2 min 05 s`, `3 h 07 min`.
@@ -83,8 +84,9 @@ mod tests {
             "16384.0 PiB",
         ];
         assert_eq!(read, expected);
-        assert_eq!(rate(12_300_000, 1_000), "12.3 MB/s");
-        assert_eq!(rate(5, 0), "0.0 MB/s");
+        assert_eq!(rate(12 << 20, 1_000), "12.0 MiB/s");
+        assert_eq!((rate(5, 0), rate(0, 5)), ("4.9 KiB/s".into(), "0 B/s".into()));
+        assert_eq!(rate(u64::MAX, 0), "16384.0 PiB/s");
         let times = [0, 999, 1_000, 59_949, 59_950, 125_000, 3_599_499, 3_599_500, 11_220_000];
         let expected = [
             "0 ms",

@@ -10,7 +10,8 @@ use crate::api::ClientError;
 
 /// How long any single thing may take.
 const PATIENCE: Duration = Duration::from_secs(60);
-const LOOK_EVERY: Duration = Duration::from_millis(40);
+/// Small beside what is measured by waiting: a record's way to every node.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 pub(super) fn promise(holds: bool, what: impl FnOnce() -> String) -> Result<(), DemoError> {
     if holds { Ok(()) } else { Err(DemoError::Promise(what())) }

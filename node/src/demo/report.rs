@@ -1,17 +1,20 @@
-//! What the demo shows: lines, progress bars on a terminal, the summary; or JSON lines.
+//! What the demo shows: lines, a table of rounds, the summary; or JSON lines.
 //!
-//! Invariants: text goes to standard output, bars to standard error and only if it is a terminal.
-//! What it is not: a log.
+//! Invariants: text goes to standard output, and but for paths fits 80 columns. What it is not: a
+//! log, or progress (see `bar`).
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use protocol::{FileHash, RecordId};
 use serde::Serialize;
 
+use super::bar::Bar;
 use crate::api::dto::{EvalView, GetReply, Progress};
+
+const ROUND_HEADER: &str =
+    "   round  accuracy   loss  updates  bytes sent by each  used  refused by record";
 
 /// What held, in numbers.
 #[derive(Debug, Clone, Serialize)]
@@ -57,19 +60,15 @@ pub(super) struct RoundLine {
 
 pub(super) struct Report {
     json: bool,
-    bar: ProgressBar,
 }
 
 impl Report {
-    pub(super) fn new(json: bool) -> Self {
-        let style = ProgressStyle::with_template("   {msg} {bar:30} {bytes}/{total_bytes}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = if json { ProgressBar::hidden() } else { ProgressBar::new(0) };
-        Self { json, bar: bar.with_style(style) }
+    pub(super) const fn new(json: bool) -> Self {
+        Self { json }
     }
 
-    /// A line.
-    pub(super) fn say(&self, text: &str) {
+    /// A line before the first step.
+    pub(super) fn open(&self, text: &str) {
         self.print("note", text, text);
     }
 
@@ -78,17 +77,19 @@ impl Report {
         self.print("step", text, &format!("\n{text}"));
     }
 
-    /// How far a transfer or an audit is.
-    pub(super) fn progress(&self, progress: &Progress) {
-        self.bar.set_length(progress.total.unwrap_or(progress.done));
-        self.bar.set_message(progress.what.clone());
-        self.bar.set_position(progress.done);
+    /// A line of a step.
+    pub(super) fn say(&self, text: &str) {
+        self.print("note", text, &format!("   {text}"));
     }
 
-    /// The end of what made progress.
-    pub(super) fn done(&self) {
-        self.bar.finish_and_clear();
-        self.bar.reset();
+    /// Shows how far one request is, until it is dropped with the request.
+    pub(super) fn bar(&self) -> impl FnMut(Progress) + use<> {
+        let mut bar = (!self.json).then(Bar::default);
+        move |progress| {
+            if let Some(bar) = &mut bar {
+                bar.show(&progress);
+            }
+        }
     }
 
     /// A fetched revision.
@@ -109,37 +110,13 @@ impl Report {
     /// The heading of the rounds.
     pub(super) fn round_header(&self) {
         if !self.json {
-            out("   round  accuracy    loss  updates  bytes sent by each    used  refused");
+            out(ROUND_HEADER);
         }
     }
 
     /// A round.
     pub(super) fn round(&self, line: &RoundLine) {
-        let (accuracy, loss) = match &line.evaluation {
-            Some(e) => (
-                format!("{:.1} %", e.accuracy() * 100.0),
-                format!("{:.3}", e.loss_micro as f64 / 1e6),
-            ),
-            None => ("-".into(), "-".into()),
-        };
-        let bytes: Vec<String> = line.bytes.iter().map(ToString::to_string).collect();
-        let refused: Vec<String> = line
-            .refused
-            .iter()
-            .map(|(record, count)| {
-                let short: String = record.chars().take(10).collect();
-                format!("{count} by record {short}")
-            })
-            .collect();
-        let refused = if refused.is_empty() { "0".into() } else { refused.join(", ") };
-        let text = format!(
-            "   {:>5}  {accuracy:>8}  {loss:>6}  {:>7}  {:<20}  {:>5}  {refused}",
-            line.round,
-            line.accepted,
-            bytes.join(" "),
-            line.used
-        );
-        self.print("round", line, &text);
+        self.print("round", line, &row(line));
     }
 
     /// The end.
@@ -163,14 +140,15 @@ impl Report {
             summary.seconds
         );
         if let Some(dir) = kept {
-            let dir = dir.display();
+            let node = typed(&dir.join("node-1"));
             text += &format!(
-                "\n\nThe nodes' directories are in {dir}. To look at one, start it again:\n\
-                 \x20  accord up --dir {dir}/node-1 --bind 127.0.0.1\n\
+                "\n\nThe nodes' directories are in {}. To look at one, start it again:\n\
+                 \x20  accord up --dir {node} --bind 127.0.0.1 --no-mdns\n\
                  and in another terminal:\n\
-                 \x20  accord run status --dir {dir}/node-1\n\
-                 \x20  accord models --dir {dir}/node-1\n\
-                 \x20  accord audit digits --dir {dir}/node-1"
+                 \x20  accord run status digits --dir {node}\n\
+                 \x20  accord models --dir {node}\n\
+                 \x20  accord audit digits --dir {node}",
+                dir.display()
             );
         }
         self.print("summary", summary, &text);
@@ -181,9 +159,45 @@ impl Report {
             let line = serde_json::json!({ "event": event, "value": value });
             out(&line.to_string());
         } else {
-            self.bar.suspend(|| out(text));
+            out(text);
         }
     }
+}
+
+/// A round as a row below [`ROUND_HEADER`].
+fn row(line: &RoundLine) -> String {
+    let (accuracy, loss) = match &line.evaluation {
+        Some(e) => {
+            (format!("{:.1} %", e.accuracy() * 100.0), format!("{:.3}", e.loss_micro as f64 / 1e6))
+        }
+        None => ("-".into(), "-".into()),
+    };
+    // What all of them sent is said once.
+    let same = line.bytes.windows(2).all(|two| two[0] == two[1]);
+    let told = if same { &line.bytes[..line.bytes.len().min(1)] } else { &line.bytes[..] };
+    let bytes: Vec<String> = told.iter().map(ToString::to_string).collect();
+    let by = |(record, count): (&String, &u64)| format!("{count} by {}", short(record));
+    let refused: Vec<String> = line.refused.iter().map(by).collect();
+    format!(
+        "   {:>5}  {accuracy:>8}  {loss:>5}  {:>7}  {:<18}  {:>4}  {}",
+        line.round,
+        line.accepted,
+        bytes.join(" "),
+        line.used,
+        if refused.is_empty() { "0".into() } else { refused.join(", ") }
+    )
+}
+
+/// A path as it is typed at a shell.
+fn typed(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+/// The first ten digits of an id.
+fn short(text: &str) -> String {
+    text.chars().take(10).collect()
 }
 
 /// Prints a line; a reader that has gone away is no error.
@@ -194,12 +208,47 @@ fn out(text: &str) {
 
 /// `OWNER/NAME@REVISION` with short ids.
 fn short_model(text: &str) -> String {
-    let short = |text: &str| text.chars().take(10).collect::<String>();
     match text.split_once('/').zip(text.split_once('@')) {
         Some(((owner, rest), (_, revision))) => {
             let name = rest.split('@').next().unwrap_or_default();
             format!("{}/{name}@{}", short(owner), short(revision))
         }
         None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_fit_a_terminal_and_say_who_sent_what() {
+        let of = |bytes: &[u64]| {
+            let evaluation = EvalView { correct: 359, samples: 359, loss_micro: 2_303_000 };
+            row(&RoundLine {
+                round: 10,
+                evaluation: Some(evaluation),
+                bytes: bytes.to_vec(),
+                used: 1_383,
+                refused: [("0123456789abcdef".to_owned(), 100)].into(),
+                accepted: bytes.len(),
+                model: FileHash::of(b""),
+            })
+        };
+        let differ = of(&[4_871, 14_871, 4_871]);
+        assert!(differ.contains("  3  4871 14871 4871  "), "{differ}");
+        let same = of(&[4_871; 3]);
+        assert!(same.contains("  3  4871  ") && same.ends_with("100 by 0123456789"), "{same}");
+        for text in [&differ, &same, ROUND_HEADER] {
+            assert!(text.chars().count() <= 80, "{text}");
+        }
+        assert_eq!(same.find("1383"), ROUND_HEADER.find("used"));
+        assert_eq!(same.find("100 by"), ROUND_HEADER.find("refused"));
+    }
+
+    #[test]
+    fn a_path_can_be_typed() {
+        assert_eq!(typed(Path::new("/a/b-1")), "/a/b-1");
+        assert_eq!(typed(Path::new("/a b/it's")), r"'/a b/it'\''s'");
     }
 }

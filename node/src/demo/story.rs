@@ -12,11 +12,11 @@ use protocol::{FileHash, PublicKey, RecordId};
 use super::DemoError;
 use super::ask::{ask, promise, wait};
 use super::data::{self, Files, OPTED_OUT, TRAINERS};
-use super::nodes::Node;
+use super::nodes::{Node, Processes};
+use super::opt_out::OptOut;
 use super::report::{Report, RoundLine, Summary};
 use crate::api::dto::{
-    ConsentRequest, CreateRequest, EvalRequest, GetRequest, JoinRequest, OwnView, RoundView,
-    RunView, ShareRequest,
+    CreateRequest, EvalRequest, GetRequest, JoinRequest, OwnView, RoundView, RunView, ShareRequest,
 };
 
 /// Rounds of the demo's run.
@@ -26,27 +26,29 @@ const OPT_OUT_AFTER: u64 = 4;
 /// What the final model must reach on held-out digits.
 const ACCURACY_MIN: f64 = 0.93;
 
-/// Tells the story in `dir`.
-pub(super) async fn tell(dir: &Path, report: &Report) -> Result<Summary, DemoError> {
+/// Tells the story in `dir`, with nodes that go on running after it.
+pub(super) async fn tell(
+    dir: &Path,
+    processes: &mut Processes,
+    report: &Report,
+) -> Result<Summary, DemoError> {
     let started = Instant::now();
     let files = data::prepare(dir)?;
-    report.say(&format!(
-        "1,797 handwritten digits: {} held out, the rest split by Dirichlet(0.5) over {TRAINERS} \
-         trainers: {:?} rows",
-        1_797 - files.rows.iter().sum::<u64>(),
+    report.open(&format!(
+        "1,797 handwritten digits, {} of them held out",
+        1_797 - files.rows.iter().sum::<u64>()
+    ));
+    report.open(&format!(
+        "{TRAINERS} trainers hold the others, split by Dirichlet(0.5): {:?} rows",
         files.rows
     ));
     let mut nodes: Vec<Node> = Vec::new();
     for at in 1..=TRAINERS + 1 {
         let peers: Vec<String> = nodes.iter().flat_map(|node| node.addresses.clone()).collect();
-        nodes.push(Node::start(dir, &format!("node-{at}"), &peers).await?);
+        nodes.push(processes.start(dir, &format!("node-{at}"), &peers).await?);
     }
-    report.say(&format!("four nodes are up after {:.1} s", started.elapsed().as_secs_f64()));
-    let told = told(&nodes, &files, dir, report, started).await;
-    for node in nodes {
-        node.stop().await;
-    }
-    told
+    report.open(&format!("four nodes are up after {:.1} s", started.elapsed().as_secs_f64()));
+    told(&nodes, &files, dir, report, started).await
 }
 
 async fn told(
@@ -65,8 +67,7 @@ async fn told(
     let last = finished(&nodes[0], &run).await?;
     let (accuracy, fetched) = judge(&nodes[3], files, owner, &last, dir, report).await?;
     report.step("5. node-4 audits the run from the first round");
-    let audit = ask(&nodes[3], nodes[3].client.audit(&run, |p| report.progress(&p))).await?;
-    report.done();
+    let audit = ask(&nodes[3], nodes[3].client.audit(&run, report.bar())).await?;
     promise(audit.rounds == ROUNDS && audit.model == last.model, || {
         format!(
             "the audit reaches round {ROUNDS} and root {}, not {} and {}",
@@ -74,7 +75,7 @@ async fn told(
         )
     })?;
     report.say(&format!(
-        "{} certificates verified, {} updates aggregated again in {} ms: same root, bit for bit",
+        "verified {} certificates, aggregated {} updates again in {} ms: same root",
         audit.rounds, audit.updates, audit.elapsed_ms
     ));
     Ok(Summary {
@@ -95,8 +96,7 @@ async fn told(
 async fn publish(nodes: &[Node], files: &Files, report: &Report) -> Result<PublicKey, DemoError> {
     let path = files.model.display().to_string();
     let request = ShareRequest { path, name: Some("digits".into()) };
-    let shared = ask(&nodes[0], nodes[0].client.share(&request, |p| report.progress(&p))).await?;
-    report.done();
+    let shared = ask(&nodes[0], nodes[0].client.share(&request, report.bar())).await?;
     report.say(&format!(
         "node-1 shares {}/{} (revision {}, {} bytes)",
         shared.owner.short(),
@@ -113,9 +113,8 @@ async fn publish(nodes: &[Node], files: &Files, report: &Report) -> Result<Publi
             ask(node, node.client.models()).await.map(known)
         })
         .await?;
-        let request = GetRequest { model: model.clone(), out: None };
-        let got = ask(node, node.client.get(&request, |p| report.progress(&p))).await?;
-        report.done();
+        let request = GetRequest { model: model.clone(), out: None, overwrite: false };
+        let got = ask(node, node.client.get(&request, report.bar())).await?;
         promise(got.revision.revision == shared.revision && got.revision.local, || {
             format!("{} holds revision {}", node.name, shared.revision)
         })?;
@@ -160,12 +159,13 @@ cooling_hours = 0
     let view = ask(&nodes[0], nodes[0].client.create(&request, |_| ())).await?;
     let run = view.run.to_string();
     report.say(&format!(
-        "run {} ({}): {} rounds, {} steward, silence is yes until a maker says no",
+        "run {} ({}): {} rounds, {} steward",
         view.run.short(),
         view.name,
         view.rounds_count,
         view.stewards.len()
     ));
+    report.say("a work may be used until its maker says no");
     for (node, part) in nodes.iter().zip(&files.parts) {
         wait("the run to be announced", || async {
             let runs = ask(node, node.client.runs()).await?;
@@ -186,97 +186,36 @@ async fn train(
     report: &Report,
 ) -> Result<RecordId, DemoError> {
     report.round_header();
-    let mut opted_out: Option<(RecordId, u64)> = None;
+    let mut opted_out: Option<OptOut> = None;
     for round in 1..=ROUNDS {
         let (view, own) = round_done(nodes, run, round).await?;
         report.round(&line(&view, &own));
-        if let Some((record, from)) = opted_out
-            && round >= from
-        {
-            let all = view.accepted.len() == TRAINERS;
-            promise(all || round > from, || format!("all trainers are in round {round}"))?;
-            check_exclusion(files, &own, record, round)?;
-            if round == from {
-                report.say(&format!(
-                    "   exactly those {OPTED_OUT} works are left out from round {round} on: {:?} \
-                     by node",
-                    files.opted_out
-                ));
-            }
-        }
         if round == OPT_OUT_AFTER {
             report.step(&format!(
                 "3. a contributor opts {OPTED_OUT} works out, at node-2, with a key of their own"
             ));
-            opted_out = Some(opt_out(nodes, files, run, report).await?);
+            let registered = OptOut::register(nodes, files, run).await?;
+            registered.tell(report);
             report.round_header();
+            opted_out = Some(registered);
+        }
+        let Some(opted_out) = &opted_out else { continue };
+        if round >= opted_out.from {
+            let all = view.accepted.len() == TRAINERS;
+            promise(all || round > opted_out.from, || {
+                format!("all trainers are in round {round}")
+            })?;
+            opted_out.check(files, &own, round)?;
+        }
+        if round == opted_out.from {
+            report.say(&format!(
+                "exactly those {OPTED_OUT} works are left out from round {round} on: {:?} by node",
+                files.opted_out
+            ));
         }
     }
-    let (record, _) = opted_out.ok_or_else(|| DemoError::Promise("somebody opted out".into()))?;
-    Ok(record)
-}
-
-/// Registers the contributor's file at node-2 and waits until every node holds the record. Returns
-/// the record and the first round that opens after that.
-async fn opt_out(
-    nodes: &[Node],
-    files: &Files,
-    run: &str,
-    report: &Report,
-) -> Result<(RecordId, u64), DemoError> {
-    let request = ConsentRequest {
-        paths: vec![files.works.display().to_string()],
-        identity: Some("contributor".into()),
-        uses: vec![],
-        days: None,
-    };
-    let said = ask(&nodes[1], nodes[1].client.opt_out(&request)).await?;
-    let at = Instant::now();
-    for node in nodes {
-        wait("the record to reach every node", || async {
-            let status = ask(node, node.client.status()).await?;
-            Ok((status.records >= said.records.len()).then_some(()))
-        })
-        .await?;
-    }
-    let record =
-        *said.records.last().ok_or_else(|| DemoError::Promise("a statement was signed".into()))?;
-    report.say(&format!(
-        "   record {} by {} names {} works; all four nodes hold it after {} ms",
-        record.short(),
-        said.identity.short(),
-        said.works,
-        at.elapsed().as_millis()
-    ));
-    promise(said.works == OPTED_OUT as u64, || format!("{OPTED_OUT} works are named"))?;
-    let mut open = 0;
-    for node in &nodes[..TRAINERS] {
-        open = open.max(ask(node, node.client.run(run)).await?.round + 1);
-    }
-    Ok((record, open + 1))
-}
-
-fn check_exclusion(
-    files: &Files,
-    own: &[Option<OwnView>],
-    record: RecordId,
-    round: u64,
-) -> Result<(), DemoError> {
-    for (at, own) in own.iter().enumerate() {
-        // A trainer that was late in a round has nothing of its own to show for it.
-        let Some(own) = own else { continue };
-        let expected = files.opted_out[at];
-        let by: BTreeMap<String, u64> =
-            [(record.to_string(), expected)].into_iter().filter(|(_, n)| *n > 0).collect();
-        promise(own.excluded_by == by && own.used == files.rows[at] - expected, || {
-            format!(
-                "node-{} leaves out exactly {expected} works in round {round}, not {:?}",
-                at + 1,
-                own.excluded_by
-            )
-        })?;
-    }
-    Ok(())
+    let record = opted_out.map(|opted_out| opted_out.record);
+    record.ok_or_else(|| DemoError::Promise("somebody opted out".into()))
 }
 
 /// The round as node-1 sees it once it is evaluated, and what each trainer says of its own part.
@@ -346,9 +285,9 @@ async fn judge(
     })
     .await?;
     let out = dir.join("fetched");
-    let request = GetRequest { model: published.clone(), out: Some(out.display().to_string()) };
-    let got = ask(node, node.client.get(&request, |p| report.progress(&p))).await?;
-    report.done();
+    let out_text = Some(out.display().to_string());
+    let request = GetRequest { model: published.clone(), out: out_text, overwrite: false };
+    let got = ask(node, node.client.get(&request, report.bar())).await?;
     report.fetched(&node.name, &got);
     let path = out.join("model.safetensors");
     let bytes = std::fs::read(&path).map_err(|e| DemoError::Write(path.clone(), e))?;
@@ -356,13 +295,13 @@ async fn judge(
     promise(hash == last.model, || {
         format!("{} hashes to the certified {}, not to {hash}", path.display(), last.model)
     })?;
-    report.say(&format!("   its bytes hash to {}, which the last round certifies", hash.short()));
+    report.say(&format!("its bytes hash to {}, which the last round certifies", hash.short()));
     let data = files.held_out.display().to_string();
     let request = EvalRequest { model: published, data };
     let reply = ask(node, node.client.eval(&request, |_| ())).await?;
     let accuracy = reply.evaluation.accuracy();
     report.say(&format!(
-        "   {} of {} held-out digits are right: {:.1} %",
+        "{} of {} held-out digits are right: {:.1} %",
         reply.evaluation.correct,
         reply.evaluation.samples,
         accuracy * 100.0

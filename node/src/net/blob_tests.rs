@@ -86,6 +86,41 @@ async fn the_next_provider_is_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_answer_is_not_waited_for() {
+    let (a, b) = pair(132).await;
+    let hash = a.net.blobs().add_bytes(bytes(MIB)).await.expect("added");
+    let other = a.net.blobs().add_bytes(bytes(MIB / 2)).await.expect("added");
+    // Sockets that take what is sent and say nothing.
+    let silent: Vec<_> = [134, 135].map(|seed| SecretKey::from_seed(&[seed; 32]).public()).into();
+    let mut sockets = Vec::new();
+    for peer in &silent {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("bound");
+        let address = socket.local_addr().expect("an address");
+        b.net.blobs().learn(peer, BTreeSet::from([address]));
+        sockets.push(socket);
+    }
+    let providers = [silent[0], silent[1], a.key()];
+    let fetched = b.net.blobs().fetch(hash, MIB as u64, &providers, None).await.expect("fetched");
+    assert_eq!(fetched.from, a.key());
+    let patience_ms = protocol::limits::DATA_CONNECT_TIMEOUT_MS;
+    assert!(fetched.elapsed_ms < patience_ms, "{} ms", fetched.elapsed_ms);
+    // Next time they come after whoever answered.
+    let fetched = b.net.blobs().fetch(other, MIB as u64, &providers, None).await.expect("fetched");
+    assert_eq!(fetched.from, a.key());
+
+    let nowhere = FileHash::of(b"nowhere");
+    let failed = b.net.blobs().fetch(nowhere, 1, &providers, None).await;
+    let Err(FetchError::AllFailed { failures, .. }) = failed else { panic!("{failed:?}") };
+    assert_eq!(failures[0], (a.key(), ProviderError::NotThere), "who answers is heard first");
+    let unreachable = |key| {
+        let of_key =
+            |(who, error): &(_, _)| *who == key && matches!(error, ProviderError::Unreachable(_));
+        failures.iter().any(of_key)
+    };
+    assert!(silent.iter().all(|key| unreachable(*key)), "{failures:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_large_is_refused_before_it_is_downloaded() {
     let (a, b) = pair(118).await;
     let hash = a.net.blobs().add_bytes(bytes(MIB)).await.expect("added");

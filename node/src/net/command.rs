@@ -140,7 +140,7 @@ impl SwarmTask {
             peers_blocked,
             peers_dropped: self.peers.dropped,
             messages_rejected: self.peers.rejected,
-            messages_shed: self.shed,
+            messages_ignored: self.ignored,
         }
     }
 }

@@ -152,6 +152,6 @@ pub struct NetStatus {
     pub peers_dropped: u64,
     /// Messages and requests that broke a rule.
     pub messages_rejected: u64,
-    /// Messages and requests turned away because this node was busy.
-    pub messages_shed: u64,
+    /// Messages and requests let go without blame: known already, or this node was busy.
+    pub messages_ignored: u64,
 }

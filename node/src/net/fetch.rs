@@ -5,6 +5,7 @@
 //! never asked again and is reported to the control plane.
 //! What it is not: a search. The caller names the providers.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
@@ -14,17 +15,23 @@ use iroh_blobs::api::remote::GetProgressItem;
 use iroh_blobs::get::fsm::{AtBlobHeaderNextError, DecodeError};
 use iroh_blobs::get::request::get_verified_size;
 use iroh_blobs::get::{GetError, Stats};
+use iroh_blobs::util::connection_pool::ConnectionRef;
 use libp2p::futures::StreamExt;
+use libp2p::futures::future::BoxFuture;
+use libp2p::futures::stream::FuturesUnordered;
 use protocol::limits::DATA_STALL_TIMEOUT_MS;
 use protocol::{FileHash, PublicKey};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::address::endpoint_of;
 use super::blobs::{BlobError, Blobs, iroh_hash, store_error};
 use super::sources::Sources;
 
 const STALL: Duration = Duration::from_millis(DATA_STALL_TIMEOUT_MS);
+/// How long one provider has to connect before the next is connected to as well: longer than a
+/// handshake around the world, much shorter than the patience with one that is gone.
+const CONNECT_STAGGER: Duration = Duration::from_millis(300);
 
 /// A fetch that succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +65,7 @@ pub enum FetchError {
     AllFailed {
         /// Which blob.
         hash: FileHash,
-        /// What each of them did, in the order asked.
+        /// What each of them did, in the order in which it was known.
         failures: Vec<(PublicKey, ProviderError)>,
     },
     /// Our own store failed.
@@ -112,6 +119,7 @@ impl From<FetchError> for StepError {
 
 impl Blobs {
     /// Makes a blob of at most `bytes_max` bytes be here, asking `providers` one after another.
+    /// Whoever does not connect at once is not waited for while another may.
     ///
     /// `progress` gets the payload bytes received so far, as often as it takes them. Dropping the
     /// future stops the transfer; what has arrived is kept and not asked for again.
@@ -135,14 +143,20 @@ impl Blobs {
         let _permit = self.inner.fetches.acquire().await.map_err(|_| FetchError::Stopped)?;
         let mut failures = Vec::new();
         let mut bytes = 0;
-        for provider in ordered {
+        let mut race = Race::new(self, ordered);
+        while let Some((provider, connected)) = race.next().await {
             let asked = Instant::now();
             let before = bytes;
-            match self.fetch_from(hash, bytes_max, provider, &progress, &mut bytes).await {
+            let fetched = match connected {
+                Ok(from) => self.fetch_from(hash, bytes_max, &from, &progress, &mut bytes).await,
+                Err(error) => Err(error.into()),
+            };
+            match fetched {
                 Ok(()) => {
                     self.keep(hash).await?;
                     let took_ms = u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX);
                     self.sources().succeeded(provider, bytes - before, took_ms);
+                    race.pass_over();
                     return Ok(FetchStats { bytes, elapsed_ms: elapsed_ms(), from: provider });
                 }
                 Err(StepError::Provider(error)) => {
@@ -160,22 +174,17 @@ impl Blobs {
         self.sources().is_banned(provider)
     }
 
-    /// Adds what `provider` has of the blob to what is here; `received` counts its bytes.
+    /// Adds what a provider has of the blob to what is here; `received` counts its bytes.
     async fn fetch_from(
         &self,
         hash: FileHash,
         bytes_max: u64,
-        provider: PublicKey,
+        connection: &Connection,
         progress: &Option<mpsc::Sender<u64>>,
         received: &mut u64,
     ) -> Result<(), StepError> {
-        if self.is_banned(&provider) {
-            return Err(ProviderError::Banned.into());
-        }
-        let connection = self.inner.pool.get_or_connect(endpoint_of(&provider)).await;
-        let connection = connection.map_err(|e| ProviderError::Unreachable(e.to_string()))?;
         let blob = iroh_hash(hash);
-        let bytes = self.proven_size(blob, &connection).await?;
+        let bytes = self.proven_size(blob, connection).await?;
         if bytes > bytes_max {
             return Err(FetchError::TooLarge { hash, bytes, bytes_max }.into());
         }
@@ -183,7 +192,7 @@ impl Blobs {
         let local = remote.local(blob).await;
         let local = local.map_err(|e| FetchError::from(store_error("reading a bitfield", &e)))?;
         if !local.is_complete() {
-            let transfer = remote.execute_get(Connection::clone(&connection), local.missing());
+            let transfer = remote.execute_get(connection.clone(), local.missing());
             self.download(transfer.stream(), progress, received).await?;
         }
         // A provider that has a part only ends its stream early without an error of its own.
@@ -253,6 +262,65 @@ impl Blobs {
 
     fn sources(&self) -> MutexGuard<'_, Sources> {
         self.inner.sources.lock().expect("no one panics while holding it")
+    }
+}
+
+/// A provider, and the connection to it or why there is none.
+type Connected = (PublicKey, Result<ConnectionRef, ProviderError>);
+
+/// Connecting to providers, each begun a little after the one before (RFC 8305 does so with
+/// addresses), so that one who is gone costs little.
+struct Race<'a> {
+    blobs: &'a Blobs,
+    waiting: VecDeque<PublicKey>,
+    /// Those begun that have neither connected nor failed.
+    slow: BTreeSet<PublicKey>,
+    connecting: FuturesUnordered<BoxFuture<'a, Connected>>,
+}
+
+impl<'a> Race<'a> {
+    fn new(blobs: &'a Blobs, ordered: Vec<PublicKey>) -> Self {
+        let (slow, connecting) = (BTreeSet::new(), FuturesUnordered::new());
+        Self { blobs, waiting: ordered.into(), slow, connecting }
+    }
+
+    /// The next provider that connects or fails to, to be asked for when the one before was of no
+    /// use; nothing once there are no more.
+    async fn next(&mut self) -> Option<Connected> {
+        self.begin();
+        loop {
+            tokio::select! {
+                // A connection that stands is used before another is begun.
+                biased;
+                connected = self.connecting.next() => {
+                    let connected = connected?;
+                    self.slow.remove(&connected.0);
+                    return Some(connected);
+                }
+                () = sleep(CONNECT_STAGGER), if !self.waiting.is_empty() => self.begin(),
+            }
+        }
+    }
+
+    /// Those who had not connected when another had given the blob come later next time.
+    fn pass_over(self) {
+        let mut sources = self.blobs.sources();
+        for provider in self.slow {
+            sources.failed(provider);
+        }
+    }
+
+    fn begin(&mut self) {
+        let Some(provider) = self.waiting.pop_front() else { return };
+        let blobs = self.blobs;
+        self.slow.insert(provider);
+        self.connecting.push(Box::pin(async move {
+            if blobs.is_banned(&provider) {
+                return (provider, Err(ProviderError::Banned));
+            }
+            let connection = blobs.inner.pool.get_or_connect(endpoint_of(&provider)).await;
+            (provider, connection.map_err(|e| ProviderError::Unreachable(e.to_string())))
+        }));
     }
 }
 

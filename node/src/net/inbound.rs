@@ -1,7 +1,7 @@
 //! What libp2p's protocols report, turned into events for the node.
 //!
-//! Invariants: no report can block the swarm; gossip and requests are shed when the node does not
-//! keep up, arrivals and departures of peers never are. What it is not: state. That is in `peers`,
+//! Invariants: no report can block the swarm; gossip and requests are let go when the node does not
+//! keep up, and far behind new peers are too, departures never. What it is not: state. That is in `peers`,
 //! `dial` and the queues of `swarm`.
 
 use std::time::{Duration, Instant};
@@ -60,7 +60,7 @@ impl SwarmTask {
                 let judged = Topic::of(&message.topic).zip(key_of(&propagation_source));
                 let room = self.has_room() && self.pending.verdicts.len() < GOSSIP_VERDICTS_MAX;
                 let Some((topic, from)) = judged.filter(|_| room) else {
-                    self.shed += 1;
+                    self.ignored += 1;
                     self.judge(message_id, propagation_source, MessageAcceptance::Ignore);
                     return;
                 };
@@ -138,7 +138,7 @@ impl SwarmTask {
         };
         if !self.has_room() || self.pending.replies.len() >= REPLIES_PENDING_MAX {
             // Dropping the channel tells the asker at once.
-            self.shed += 1;
+            self.ignored += 1;
             return;
         }
         let (reply, answer) = Reply::pair();

@@ -154,6 +154,7 @@ pub struct Net {
 #[derive(Debug)]
 struct Inner {
     key: PublicKey,
+    started: tokio::time::Instant,
     commands: mpsc::Sender<Command>,
     blobs: Blobs,
     cancel: CancellationToken,
@@ -192,7 +193,7 @@ impl Net {
             provided: Provided::default(),
             blobs: blobs.clone(),
             boot: random_boot()?,
-            shed: 0,
+            ignored: 0,
         };
         if let Err(error) = task.listen(listen_addresses(options.bind, port)).await {
             blobs.close().await;
@@ -207,13 +208,19 @@ impl Net {
         });
         tasks.close();
         let key = options.key.public();
-        let inner = Inner { key, commands: commands_sender, blobs, cancel, tasks };
+        let started = tokio::time::Instant::now();
+        let inner = Inner { key, started, commands: commands_sender, blobs, cancel, tasks };
         Ok((Self { inner: Arc::new(inner) }, events_receiver))
     }
 
     /// This node's key.
     pub fn key(&self) -> PublicKey {
         self.inner.key
+    }
+
+    /// When the network was started.
+    pub fn started(&self) -> tokio::time::Instant {
+        self.inner.started
     }
 
     /// The data plane.

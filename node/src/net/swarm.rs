@@ -80,7 +80,8 @@ pub(super) struct SwarmTask {
     pub(super) provided: Provided,
     pub(super) blobs: Blobs,
     pub(super) boot: u64,
-    pub(super) shed: u64,
+    /// Messages and requests let go without blame.
+    pub(super) ignored: u64,
 }
 
 impl SwarmTask {
@@ -123,6 +124,7 @@ impl SwarmTask {
                     if matches!(acceptance, MessageAcceptance::Reject) {
                         self.offend(from, "a gossip message was rejected");
                     }
+                    self.ignored += u64::from(matches!(acceptance, MessageAcceptance::Ignore));
                     self.judge(message, from, acceptance);
                 }
                 Some((channel, answer)) = self.pending.replies.next() => {
@@ -199,7 +201,7 @@ impl SwarmTask {
         let Some(peer) = self.peers.get_mut(&id).filter(|peer| !peer.announced) else { return };
         if self.outbox.len() >= OUTBOX_MAX {
             // The node is far behind: let the peer call again rather than lose its arrival.
-            self.shed += 1;
+            self.ignored += 1;
             return self.disconnect(id);
         }
         peer.announced = true;

@@ -1,13 +1,10 @@
-//! Fetching a revision from peers, and writing it out.
+//! Fetching a revision from peers.
 //!
-//! Invariants: every shard is verified by its hash as it arrives and every file by its own when it
-//! is written; a file appears under its name whole or not at all, and never outside the directory
-//! asked for. What it is not: the choice among providers of one blob (see `net`).
+//! Invariants: every shard is verified by its hash as it arrives; nothing is asked for that is here.
+//! What it is not: whom to ask (see `providers`), or writing files (see `write`).
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::time::Instant;
 
 use futures::StreamExt;
@@ -15,20 +12,25 @@ use protocol::manifest::{Head, Manifest, ManifestError, Shard};
 use protocol::{FileHash, PublicKey, Signed};
 
 use super::heads::Resolved;
+use super::providers::{Providers, hint};
+use super::room::{NoRoom, check_room};
+use super::write::WriteError;
 use crate::api::ProgressSender;
 use crate::api::dto::{FileView, RevisionView};
-use crate::net::{BlobError, Blobs, FetchError, Net};
+use crate::net::{BlobError, Blobs, FetchError, FetchStats, Net};
 
 /// Why a revision was not fetched or written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GetError {
     /// A blob could not be had.
-    #[error("cannot fetch {what}: {source}")]
+    #[error("cannot fetch {what}: {source}{hint}")]
     Fetch {
         /// Which file.
         what: String,
         /// Why not.
         source: FetchError,
+        /// What else there is to say.
+        hint: &'static str,
     },
     /// A blob that is here could not be read.
     #[error(transparent)]
@@ -36,12 +38,12 @@ pub(crate) enum GetError {
     /// What the head names is no manifest.
     #[error("the revision's manifest is bad: {0}")]
     Manifest(#[from] ManifestError),
-    /// A file's bytes are not what the manifest says.
-    #[error("{0} does not hash to what its manifest says: nothing was written")]
-    Wrong(String),
-    /// The system refused to write.
-    #[error("cannot write {0}: {1}")]
-    Write(PathBuf, io::Error),
+    /// The disk is too full.
+    #[error("the revision was not fetched: {0}")]
+    Room(#[from] NoRoom),
+    /// The files could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
 }
 
 /// A fetched revision.
@@ -66,131 +68,87 @@ pub(crate) async fn fetch(
     head: &Signed<Head>,
     progress: &ProgressSender,
 ) -> Result<Got, GetError> {
+    fetch_onto(net, head, None, progress).await
+}
+
+/// Makes a revision be here, whole, unless the disk of `dir` has too little room for it.
+pub(crate) async fn fetch_onto(
+    net: &Net,
+    head: &Signed<Head>,
+    dir: Option<&Path>,
+    progress: &ProgressSender,
+) -> Result<Got, GetError> {
     let started = Instant::now();
     let value = head.value();
     let revision: FileHash = value.revision.into();
-    let mut got = Transfers::new(providers(net, revision).await);
-    got.fetch(net, "the manifest", revision, value.manifest_bytes).await?;
+    let providers = Providers::new(net, revision);
+    let mut transfers = Transfers { net, bytes: 0, from: BTreeSet::new() };
+    let manifest_stats = providers.fetch(revision, value.manifest_bytes).await;
+    transfers.count("the manifest", manifest_stats).await?;
     let bytes = net.blobs().read(revision, value.manifest_bytes).await?;
     let manifest = Manifest::from_bytes(&bytes)?;
+    let shards = missing(net.blobs(), &manifest).await;
+    let needed = shards.iter().map(|(_, shard)| shard.bytes).sum::<u64>();
+    if let Some(dir) = dir {
+        check_room(dir, needed)?;
+    }
     let total = manifest.bytes();
-    let mut done = 0;
-    let mut wanted = BTreeSet::new();
-    let shards: Vec<(String, Shard)> = manifest
-        .files
-        .iter()
-        .flat_map(|file| file.shards.iter().map(|shard| (file.path.clone(), *shard)))
-        .filter(|(_, shard)| wanted.insert(shard.hash))
-        .collect();
-    let from = Arc::new(got.providers.clone());
-    let mut transfers = futures::stream::iter(shards)
+    let mut done = total.saturating_sub(needed);
+    let mut fetched = futures::stream::iter(shards)
         .map(|(path, shard)| {
-            let (blobs, from) = (net.blobs().clone(), Arc::clone(&from));
-            async move {
-                let stats = blobs.fetch(shard.hash, shard.bytes, &from, None).await;
-                (path, shard, stats)
-            }
+            let providers = &providers;
+            async move { (path, shard, providers.fetch(shard.hash, shard.bytes).await) }
         })
         .buffer_unordered(SHARDS_AT_ONCE);
-    while let Some((path, shard, stats)) = transfers.next().await {
-        let what = path.clone();
-        let stats = stats.map_err(|source| GetError::Fetch { what, source })?;
-        got.count(stats.bytes, stats.from);
+    while let Some((path, shard, stats)) = fetched.next().await {
+        transfers.count(&path, stats).await?;
         done += shard.bytes;
         progress.send(&format!("fetching {path}"), done, Some(total), "bytes");
     }
-    drop(transfers);
+    drop(fetched);
     let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let from = got.from.into_iter().collect();
-    Ok(Got { manifest, fetched_bytes: got.bytes, elapsed_ms, from })
+    let from = transfers.from.into_iter().collect();
+    Ok(Got { manifest, fetched_bytes: transfers.bytes, elapsed_ms, from })
 }
 
-/// Who may have a blob: whoever the hash table names, and every connected peer.
-async fn providers(net: &Net, hash: FileHash) -> Vec<PublicKey> {
-    let mut found: Vec<PublicKey> = net.peers().await.iter().map(|peer| peer.key).collect();
-    if !net.blobs().has(hash).await {
-        for provider in net.providers(hash).await {
-            if !found.contains(&provider) && net.connect(provider).await {
-                found.push(provider);
+/// The shards that are not here, each once, with the first file that each is of.
+async fn missing(blobs: &Blobs, manifest: &Manifest) -> Vec<(String, Shard)> {
+    let (mut seen, mut missing) = (BTreeSet::new(), Vec::new());
+    for file in &manifest.files {
+        for shard in &file.shards {
+            if seen.insert(shard.hash) && !blobs.has(shard.hash).await {
+                missing.push((file.path.clone(), *shard));
             }
         }
     }
-    found
+    missing
 }
 
-struct Transfers {
-    providers: Vec<PublicKey>,
+/// What came over the network so far.
+struct Transfers<'a> {
+    net: &'a Net,
     bytes: u64,
     from: BTreeSet<PublicKey>,
 }
 
-impl Transfers {
-    fn new(providers: Vec<PublicKey>) -> Self {
-        Self { providers, bytes: 0, from: BTreeSet::new() }
-    }
-
-    async fn fetch(
+impl Transfers<'_> {
+    async fn count(
         &mut self,
-        net: &Net,
         what: &str,
-        hash: FileHash,
-        bytes: u64,
+        stats: Result<FetchStats, FetchError>,
     ) -> Result<(), GetError> {
-        let fetched = net.blobs().fetch(hash, bytes, &self.providers, None).await;
-        let stats = fetched.map_err(|source| GetError::Fetch { what: what.into(), source })?;
-        self.count(stats.bytes, stats.from);
-        Ok(())
-    }
-
-    fn count(&mut self, bytes: u64, from: PublicKey) {
-        if bytes > 0 {
-            self.bytes += bytes;
-            self.from.insert(from);
+        match stats {
+            Ok(stats) if stats.bytes > 0 => {
+                self.bytes += stats.bytes;
+                self.from.insert(stats.from);
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+            Err(source) => {
+                Err(GetError::Fetch { what: what.to_owned(), source, hint: hint(self.net).await })
+            }
         }
     }
-}
-
-/// Writes a revision's files under `out`, each verified as it is written.
-pub(crate) async fn write_out(
-    blobs: &Blobs,
-    manifest: &Manifest,
-    out: &Path,
-) -> Result<(), GetError> {
-    for file in &manifest.files {
-        // The path was checked with the manifest: relative, plain, and it cannot climb.
-        let target = out.join(&file.path);
-        let dir = target.parent().unwrap_or(out).to_owned();
-        let write = |e| GetError::Write(target.clone(), e);
-        std::fs::create_dir_all(&dir).map_err(write)?;
-        let mut temporary =
-            tempfile::Builder::new().prefix(".accord-").tempfile_in(&dir).map_err(write)?;
-        let mut hasher = blake3::Hasher::new();
-        for shard in &file.shards {
-            let bytes = blobs.read(shard.hash, shard.bytes).await?;
-            hasher.update(&bytes);
-            temporary.write_all(&bytes).map_err(write)?;
-        }
-        if hasher.finalize().as_bytes() != file.blake3.as_bytes() {
-            return Err(GetError::Wrong(file.path.clone()));
-        }
-        temporary.as_file().sync_all().map_err(write)?;
-        set_plain_mode(temporary.path()).map_err(write)?;
-        temporary.persist(&target).map_err(|e| write(e.error))?;
-        crate::home::sync_dir(&dir).map_err(write)?;
-    }
-    Ok(())
-}
-
-/// Temporary files are for their owner only; what a user asked for is a plain file.
-fn set_plain_mode(path: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644))?;
-    }
-    #[cfg(not(unix))]
-    let _ = path;
-    Ok(())
 }
 
 /// A revision for people; `manifest` is there if this node has it.
@@ -218,5 +176,6 @@ pub(crate) async fn revision_view(
         bytes: manifest.map_or(0, Manifest::bytes),
         local,
         forked: resolved.forked,
+        left_out: 0,
     }
 }

@@ -1,14 +1,14 @@
 //! The heads of all repos known: which revision each is at, and where history forked.
 //!
-//! Invariants: a head is on disk before it is reported as taken; two heads of one number stay both
-//! and are shown as a fork. What it is not: the files.
+//! Invariants: a head is on disk before it is known to anyone; two heads of one number stay both and
+//! are shown as a fork; what is dropped here is dropped on disk. What it is not: the files.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use protocol::limits::{HEADS_PER_REPO_MAX, REPOS_MAX};
+use protocol::limits::{HEADS_MAX, HEADS_PER_REPO_MAX};
 use protocol::manifest::Head;
-use protocol::{OpenError, PublicKey, RevisionId, Signed};
+use protocol::{FileHash, OpenError, PublicKey, RevisionId, Signed};
 
 use crate::store::{Store, StoreError};
 
@@ -35,7 +35,18 @@ pub enum HeadError {
 /// One repo's heads by number; two of one number are a fork.
 type Numbers = BTreeMap<u64, Vec<Signed<Head>>>;
 /// Every repo, by owner and name.
-type Repos = BTreeMap<(PublicKey, String), Numbers>;
+#[derive(Debug, Default)]
+struct Repos {
+    by_name: BTreeMap<(PublicKey, String), Numbers>,
+    /// Heads in all of them.
+    count: usize,
+}
+
+/// A repo's heads once one more is taken, and those that make way for it.
+struct Taken {
+    numbers: Numbers,
+    leaving: Vec<FileHash>,
+}
 
 /// Every repo's heads.
 #[derive(Debug)]
@@ -56,44 +67,58 @@ pub(crate) struct Resolved {
 impl HeadBook {
     /// Reads the heads from disk.
     pub(crate) fn open(store: Store) -> Result<Self, HeadError> {
-        let book = Self { repos: Mutex::default(), store };
-        for bytes in book.store.heads()? {
+        let mut repos = Repos::default();
+        for bytes in store.heads()? {
             let head = Signed::<Head>::open(&bytes)?;
-            book.insert(&head);
+            if let Some(taken) = repos.with(&head) {
+                repos.put(&head, taken);
+            }
         }
-        Ok(book)
+        Ok(Self { repos: Mutex::new(repos), store })
     }
 
-    /// Takes a head from outside. Says whether it was news.
+    /// Takes a head from outside. Says whether it was news; it is none if there is no room.
     pub(crate) fn take(&self, bytes: &[u8]) -> Result<bool, HeadError> {
         let head = Signed::<Head>::open(bytes)?;
-        let new = self.insert(&head);
-        if new {
-            self.store.keep_head(&head)?;
+        let mut repos = self.lock();
+        if repos.count >= HEADS_MAX {
+            return Ok(false);
         }
-        Ok(new)
+        self.keep(&mut repos, &head)
+    }
+
+    /// Takes a head that was signed here, for which there is always room.
+    pub(crate) fn take_own(&self, head: &Signed<Head>) -> Result<bool, HeadError> {
+        self.keep(&mut self.lock(), head)
+    }
+
+    fn keep(&self, repos: &mut Repos, head: &Signed<Head>) -> Result<bool, HeadError> {
+        let Some(taken) = repos.with(head) else { return Ok(false) };
+        self.store.keep_head(head, taken.leaving.iter().copied())?;
+        repos.put(head, taken);
+        Ok(true)
     }
 
     /// The newest head of every repo, sorted by owner and name, with whether it is forked.
     pub(crate) fn newest(&self) -> Vec<Resolved> {
-        self.lock().values().filter_map(newest).collect()
+        self.lock().by_name.values().filter_map(newest).collect()
     }
 
     /// The newest head of a repo.
     pub(crate) fn newest_of(&self, owner: PublicKey, name: &str) -> Option<Resolved> {
-        self.lock().get(&(owner, name.to_owned())).and_then(newest)
+        self.lock().by_name.get(&(owner, name.to_owned())).and_then(newest)
     }
 
     /// All heads, as envelopes, in a fixed order.
     pub(crate) fn envelopes(&self) -> Vec<Vec<u8>> {
         let repos = self.lock();
-        let heads = repos.values().flat_map(|numbers| numbers.values().flatten());
+        let heads = repos.by_name.values().flat_map(|numbers| numbers.values().flatten());
         heads.map(|head| head.bytes().to_vec()).collect()
     }
 
     /// How many repos there are.
     pub(crate) fn count(&self) -> usize {
-        self.lock().len()
+        self.lock().by_name.len()
     }
 
     /// The head that `OWNER/NAME[@REVISION]` names; `me` is the owner `me`.
@@ -111,7 +136,7 @@ impl HeadBook {
             if owner == "me" { *key == me } else { key.to_string().starts_with(owner) }
         };
         let repos = self.lock();
-        let mut found = repos.iter().filter(|((key, of), _)| of == name && fits(key));
+        let mut found = repos.by_name.iter().filter(|((key, of), _)| of == name && fits(key));
         let (_, numbers) = found.next().ok_or_else(|| HeadError::Unknown(text.to_owned()))?;
         if found.next().is_some() {
             return Err(HeadError::Ambiguous(text.to_owned()));
@@ -124,32 +149,40 @@ impl HeadBook {
         }
     }
 
-    fn insert(&self, head: &Signed<Head>) -> bool {
-        let key = (head.value().owner, head.value().name.clone());
-        let mut repos = self.lock();
-        if repos.len() >= REPOS_MAX && !repos.contains_key(&key) {
-            return false;
-        }
-        let numbers = repos.entry(key).or_default();
-        let heads = numbers.entry(head.value().seq).or_default();
-        if heads.iter().any(|known| known.id() == head.id()) {
-            return false;
-        }
-        heads.push(head.clone());
-        // Two are a fork already; of more, everybody keeps the same two.
-        heads.sort_by_key(Signed::id);
-        heads.truncate(2);
-        while numbers.len() > HEADS_PER_REPO_MAX {
-            numbers.pop_first();
-        }
-        let kept = numbers.get(&head.value().seq);
-        kept.is_some_and(|heads| heads.iter().any(|known| known.id() == head.id()))
-    }
-
     fn lock(&self) -> MutexGuard<'_, Repos> {
         // The map only ever gains verified heads, so a panic elsewhere leaves it usable.
         self.repos.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Repos {
+    /// The head's repo with it; nothing if it is there already or makes way itself.
+    fn with(&self, head: &Signed<Head>) -> Option<Taken> {
+        let mut numbers = self.by_name.get(&key(head)).cloned().unwrap_or_default();
+        let heads = numbers.entry(head.value().seq).or_default();
+        if heads.iter().any(|known| known.id() == head.id()) {
+            return None;
+        }
+        heads.push(head.clone());
+        // Two are a fork already; of more, everybody keeps the same two.
+        heads.sort_by_key(Signed::id);
+        let mut leaving: Vec<FileHash> =
+            heads.drain(2.min(heads.len())..).map(|h| h.id()).collect();
+        while numbers.values().map(Vec::len).sum::<usize>() > HEADS_PER_REPO_MAX {
+            let oldest = numbers.pop_first()?;
+            leaving.extend(oldest.1.iter().map(Signed::id));
+        }
+        (!leaving.contains(&head.id())).then_some(Taken { numbers, leaving })
+    }
+
+    fn put(&mut self, head: &Signed<Head>, taken: Taken) {
+        self.count = self.count + 1 - taken.leaving.len();
+        self.by_name.insert(key(head), taken.numbers);
+    }
+}
+
+fn key(head: &Signed<Head>) -> (PublicKey, String) {
+    (head.value().owner, head.value().name.clone())
 }
 
 fn newest(numbers: &Numbers) -> Option<Resolved> {
@@ -209,5 +242,38 @@ mod tests {
         let said = book.resolve("me/nothing", owner).expect_err("unknown").to_string();
         assert!(said.contains("no node we know of"), "{said}");
         assert!(matches!(book.resolve("digits", owner), Err(HeadError::Text(_))));
+    }
+
+    #[test]
+    fn what_makes_way_leaves_the_disk_too() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let most = HEADS_PER_REPO_MAX as u64;
+        let kept = {
+            let store = Store::open(dir.path()).expect("opened");
+            let book = HeadBook::open(store.clone()).expect("read");
+            for seq in 1..=most + 3 {
+                assert!(book.take(head(seq, b"a").bytes()).expect("taken"));
+            }
+            // Forks without end, each with as good a claim as the other.
+            let forks = (0..40u8).map(|n| head(most + 3, &[n]));
+            let news = forks.filter(|fork| book.take(fork.bytes()).expect("judged")).count();
+            assert!(news < 40, "only the two smallest ids are kept");
+            assert!(!book.take(head(1, b"a").bytes()).expect("judged"), "too old");
+            assert_eq!(store.heads().expect("read").len(), HEADS_PER_REPO_MAX);
+            book.envelopes()
+        };
+        let book = HeadBook::open(Store::open(dir.path()).expect("opened")).expect("read");
+        assert_eq!(book.envelopes(), kept);
+        assert!(book.newest()[0].forked);
+    }
+
+    #[test]
+    fn a_head_that_cannot_be_written_is_not_known() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Store::open(dir.path()).expect("opened");
+        let book = HeadBook::open(store.clone()).expect("read");
+        store.poison();
+        assert!(matches!(book.take_own(&head(1, b"a")), Err(HeadError::Store(_))));
+        assert_eq!(book.count(), 0, "or the next start would sign another of its number");
     }
 }

@@ -7,8 +7,14 @@
 mod cut;
 mod fetch;
 mod heads;
+mod keys;
+mod providers;
+mod room;
 mod share;
+mod write;
 
-pub(crate) use fetch::{GetError, fetch, revision_view, write_out};
+pub(crate) use fetch::{GetError, Got, fetch, fetch_onto, revision_view};
 pub(crate) use heads::{HeadBook, HeadError, Resolved};
+pub(crate) use providers::{PEERS_EVERY, first_peer_deadline, hint};
 pub(crate) use share::{ShareError, share};
+pub(crate) use write::{Present, write_out};

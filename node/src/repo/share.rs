@@ -1,7 +1,8 @@
 //! Sharing: cut files into shards, store them, sign the new head.
 //!
 //! Invariants: every shard and the manifest are stored before the head is signed; nothing outside
-//! the given path is read; a pickle is refused by name with the reason.
+//! the given path is read; a pickle is refused by name with the reason, and so is every path that a
+//! node's own keys would go out with.
 //! What it is not: the announcement, which the service makes once this is done.
 
 use std::fs::File;
@@ -15,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::cut::{CutError, content_cut, content_window, tensor_shards};
 use super::heads::{HeadBook, HeadError};
+use super::keys::{data_dir_around, is_data_dir};
 use crate::api::ProgressSender;
 use crate::net::{BlobError, Blobs};
 
@@ -27,9 +29,15 @@ pub(crate) enum ShareError {
     /// A file or directory could not be read.
     #[error("cannot read {0}: {1}")]
     Read(PathBuf, io::Error),
-    /// A file is neither a file nor a directory, such as a link that leads out of the repo.
-    #[error("{0} is not a plain file: links and devices are not shared")]
+    /// Something is neither a file nor a directory, such as a link that leads out of the repo.
+    #[error("{0} is not a plain file or directory: links and devices are not shared")]
     NotPlain(PathBuf),
+    /// Whoever fetched it would have the keys in it.
+    #[error(
+        "{0} is an Accord data directory with secret keys in it: nothing was shared; share a path \
+         outside of it"
+    )]
+    Keys(PathBuf),
     /// A file that runs code when it is read.
     #[error("{0} {1}: convert it to safetensors; pickles are not shared")]
     Pickle(PathBuf, &'static str),
@@ -60,6 +68,8 @@ pub(crate) struct Shared {
     pub head: Signed<Head>,
     /// Its manifest.
     pub manifest: Manifest,
+    /// Names that were left out, since they start with a dot.
+    pub left_out: u64,
 }
 
 /// Shares a file or directory as the next revision of `owner`'s repo `name`. If the repo is at this
@@ -73,7 +83,7 @@ pub(crate) async fn share(
     progress: &ProgressSender,
 ) -> Result<Shared, ShareError> {
     protocol::run::check_name("the repo's name", name).map_err(ShareError::Name)?;
-    let files = list(path)?;
+    let Listing { files, left_out } = list(path)?;
     let total = files.iter().map(|file| file.bytes).sum::<u64>();
     let mut entries = Vec::with_capacity(files.len());
     let mut done = 0;
@@ -90,7 +100,7 @@ pub(crate) async fn share(
     let manifest_bytes = bytes.len() as u64;
     blobs.add_bytes(bytes).await?;
     let head = sign_head(&manifest, manifest_bytes, name, owner, heads)?;
-    Ok(Shared { head, manifest })
+    Ok(Shared { head, manifest, left_out })
 }
 
 fn sign_head(
@@ -114,7 +124,7 @@ fn sign_head(
     let owner_key = owner.public();
     let head = Head { owner: owner_key, name: name.into(), seq, revision, manifest_bytes, parents };
     let head = Signed::sign(head, owner);
-    heads.take(head.bytes())?;
+    heads.take_own(&head)?;
     Ok(head)
 }
 
@@ -127,25 +137,43 @@ struct Listed {
     bytes: u64,
 }
 
-fn list(root: &Path) -> Result<Vec<Listed>, ShareError> {
+/// What there is to share.
+struct Listing {
+    /// Sorted by path.
+    files: Vec<Listed>,
+    /// Files and directories passed over, since their names start with a dot.
+    left_out: u64,
+}
+
+fn list(root: &Path) -> Result<Listing, ShareError> {
     let read = |place: &Path| {
         let place = place.to_owned();
         move |e| ShareError::Read(place, e)
     };
+    if let Some(dir) = data_dir_around(root).map_err(read(root))? {
+        return Err(ShareError::Keys(dir));
+    }
     let meta = std::fs::metadata(root).map_err(read(root))?;
-    let mut files = Vec::new();
+    let (mut files, mut left_out) = (Vec::new(), 0);
     if meta.is_file() {
         let path = root.file_name().unwrap_or_default().to_string_lossy().into_owned();
         check_path(&path)?;
         files.push(Listed { path, place: root.to_owned(), bytes: meta.len() });
-        return Ok(files);
+        return Ok(Listing { files, left_out });
+    }
+    if !meta.is_dir() {
+        return Err(ShareError::NotPlain(root.to_owned()));
     }
     let mut waiting = vec![(root.to_owned(), String::new())];
     while let Some((dir, prefix)) = waiting.pop() {
+        if is_data_dir(&dir) {
+            return Err(ShareError::Keys(dir));
+        }
         for entry in std::fs::read_dir(&dir).map_err(read(&dir))? {
             let entry = entry.map_err(read(&dir))?;
             let name = entry.file_name().to_string_lossy().into_owned();
             if name.starts_with('.') {
+                left_out += 1;
                 continue;
             }
             let path = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
@@ -159,18 +187,21 @@ fn list(root: &Path) -> Result<Vec<Listed>, ShareError> {
             } else {
                 return Err(ShareError::NotPlain(place));
             }
-            if files.len() + waiting.len() > FILES_MAX {
-                let found = files.len() + waiting.len();
-                let error = ManifestError::TooMany { what: "files", found, max: FILES_MAX };
-                return Err(error.into());
-            }
+            check_count(files.len() + waiting.len())?;
         }
     }
     if files.is_empty() {
         return Err(ShareError::Empty(root.to_owned()));
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(files)
+    Ok(Listing { files, left_out })
+}
+
+fn check_count(found: usize) -> Result<(), ManifestError> {
+    if found > FILES_MAX {
+        return Err(ManifestError::TooMany { what: "files", found, max: FILES_MAX });
+    }
+    Ok(())
 }
 
 /// Reads a file once, cuts it, stores the shards.
@@ -245,5 +276,47 @@ impl Cutter {
         };
         let rest = self.window.split_off(length);
         Ok(std::mem::replace(&mut self.window, rest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::home::Home;
+
+    #[test]
+    fn what_is_left_out_is_counted() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = dir.path().join("model");
+        fs::create_dir_all(root.join(".git/objects")).expect("made");
+        fs::create_dir(root.join("sub")).expect("made");
+        for file in ["b", "sub/a", ".hidden", "sub/.too", ".git/config"] {
+            fs::write(root.join(file), b"text").expect("written");
+        }
+        let listing = list(&root).expect("listed");
+        let paths: Vec<&str> = listing.files.iter().map(|file| &*file.path).collect();
+        assert_eq!((paths, listing.left_out), (vec!["b", "sub/a"], 3));
+    }
+
+    #[test]
+    fn what_holds_keys_is_refused_from_every_side() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let home = dir.path().join("deep/alice");
+        Home::init(&home).expect("made");
+        for path in ["", "deep", "deep/alice", "deep/alice/identities", "deep/alice/node.key"] {
+            let refused = list(&dir.path().join(path)).err().expect(path);
+            let said = refused.to_string();
+            assert!(matches!(refused, ShareError::Keys(_)), "{path}: {said}");
+            assert!(said.contains("deep/alice is an Accord data directory"), "{path}: {said}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_no_file() {
+        let said = list(Path::new("/dev/null")).err().expect("refused").to_string();
+        assert!(said.contains("not a plain file or directory"), "{said}");
     }
 }

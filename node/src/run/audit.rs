@@ -12,7 +12,7 @@ use protocol::limits::CERTIFICATES_SENT_MAX;
 use protocol::round::check::{self, Base, RecordError};
 use protocol::round::{Certificate, CertificateError, Tip};
 
-use super::certificates::ask_certificates;
+use super::certificates::ask_all;
 use super::desk::{Desk, DeskError};
 use crate::api::ProgressSender;
 use crate::api::dto::AuditReply;
@@ -124,7 +124,7 @@ async fn recompute(desk: &Desk, base: Base, certificate: &Certificate) -> Result
 async fn certificates(desk: &Desk, round: u64) -> Result<Vec<Certificate>, DeskError> {
     let own = desk.means.store.certificates(desk.run, round, CERTIFICATES_SENT_MAX)?;
     if own.is_empty() {
-        return Ok(ask_certificates(desk, round).await);
+        return Ok(ask_all(desk, round).await);
     }
     own.iter()
         .map(|bytes| {

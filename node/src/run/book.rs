@@ -19,7 +19,7 @@ use trainer::Table;
 use super::desk::{Desk, DeskError, Means};
 use super::driver::Driver;
 use super::jobs::Part;
-use super::publish::Publisher;
+use super::publish::{PUBLISHED_NOTE, Publisher};
 use crate::repo::HeadBook;
 use crate::store::StoreError;
 
@@ -35,6 +35,12 @@ pub enum RunError {
     /// The trainer is not invited.
     #[error("this node is not invited to the run: its creator must name the node's key")]
     NotInvited,
+    /// There is nothing to leave.
+    #[error("this node does not train in the run")]
+    NotJoined,
+    /// The run's task has stopped.
+    #[error("the run has {0}")]
+    Broken(String),
     /// The run is over.
     #[error("the run is finished: its model is in its creator's repo")]
     Finished,
@@ -54,7 +60,6 @@ pub enum RunError {
 pub(crate) struct RunBook {
     means: Means,
     key: SecretKey,
-    owner: SecretKey,
     publisher: Publisher,
     specs: Mutex<BTreeMap<RunId, Signed<RunSpec>>>,
     drivers: Mutex<BTreeMap<RunId, Driver>>,
@@ -80,21 +85,32 @@ impl RunBook {
         let book = Self {
             means,
             key,
-            owner,
-            publisher: Publisher { heads },
+            publisher: Publisher { heads, owner },
             specs: Mutex::new(specs),
             drivers: Mutex::default(),
             tasks,
             cancel,
         };
         for (run, spec) in book.all() {
-            let is_steward = spec.value().stewards.contains(&book.key.public());
-            let takes_part = is_steward || book.means.store.part(run)?.is_some();
-            if takes_part && let Err(error) = book.take_up(run).await {
+            if book.takes_part(run, &spec)?
+                && let Err(error) = book.take_up(run).await
+            {
                 tracing::error!(run = %run.short(), %error, "a run cannot be taken up");
             }
         }
         Ok(book)
+    }
+
+    /// Whether this node has something to do in a run: to certify it, to train in it, or to publish
+    /// what comes of it.
+    fn takes_part(&self, run: RunId, spec: &Signed<RunSpec>) -> Result<bool, StoreError> {
+        let store = &self.means.store;
+        let publishes = || -> Result<bool, StoreError> {
+            let published: Option<String> = store.note(run, 0, PUBLISHED_NOTE)?;
+            Ok(spec.signer() == self.publisher.owner.public() && published.is_none())
+        };
+        let is_steward = spec.value().stewards.contains(&self.key.public());
+        Ok(is_steward || store.part(run)?.is_some() || publishes()?)
     }
 
     /// Takes a run's announcement. Says whether it was news.
@@ -115,9 +131,9 @@ impl RunBook {
         // A run whose terms cannot be read is of no use to anyone.
         Desk::new(self.means.clone(), spec.clone())?;
         self.means.store.keep_run(run, spec.bytes())?;
-        let is_steward = spec.value().stewards.contains(&self.key.public());
+        let takes_part = self.takes_part(run, &spec)?;
         self.specs().insert(run, spec);
-        if is_steward {
+        if takes_part {
             self.take_up(run).await?;
         }
         Ok(true)
@@ -166,15 +182,19 @@ impl RunBook {
         }
         let part = open_part(desk, data).await?;
         self.means.store.keep_part(run, Some(&data.display().to_string()))?;
-        driver.participate(Some(part)).await;
+        participate(&driver, Some(part)).await?;
         Ok(driver)
     }
 
     /// Trains in a run no longer.
     pub(crate) async fn leave(&self, run: RunId) -> Result<Driver, RunError> {
         let driver = self.follow(run).await?;
+        let snapshot = driver.snapshot().await.ok_or(RunError::Stopped)?;
+        if !snapshot.trainer && self.means.store.part(run)?.is_none() {
+            return Err(RunError::NotJoined);
+        }
         self.means.store.keep_part(run, None)?;
-        driver.participate(None).await;
+        participate(&driver, None).await?;
         Ok(driver)
     }
 
@@ -198,7 +218,6 @@ impl RunBook {
             desk,
             self.key.clone(),
             part,
-            self.owner.clone(),
             self.publisher.clone(),
             &self.tasks,
             self.cancel.child_token(),
@@ -226,6 +245,11 @@ pub(crate) enum TakeRunError {
     /// It could not be kept or taken up.
     #[error(transparent)]
     Run(RunError),
+}
+
+async fn participate(driver: &Driver, part: Option<Arc<Part>>) -> Result<(), RunError> {
+    let said = driver.participate(part).await.ok_or(RunError::Stopped)?;
+    said.map_err(RunError::Broken)
 }
 
 async fn open_part(desk: &Desk, data: &Path) -> Result<Arc<Part>, RunError> {

@@ -15,12 +15,13 @@ use protocol::{FileHash, Message, PublicKey, SecretKey, Signed};
 use trainer::{Model, ModelConfig, Table, TableOptions};
 
 use super::desk::Means;
+use super::refusal::none_admitted;
 use super::spec_file::{ModelSection, SpecError, SpecFile};
 use crate::announce::announce_head;
 use crate::api::ProgressSender;
 use crate::clock::now_ms;
 use crate::net::BlobError;
-use crate::repo::{self, GetError, HeadBook, HeadError, ShareError};
+use crate::repo::{self, GetError, HeadBook, HeadError, Present, ShareError};
 
 /// Why a run was not created.
 #[derive(Debug, thiserror::Error)]
@@ -123,6 +124,15 @@ pub(crate) async fn create(
         created_ms: now_ms(),
     };
     spec.check(&owner.public()).map_err(CreateError::Rule)?;
+    let known = heads.newest_of(owner.public(), &file.name);
+    if start.files.is_some() && known.is_some() {
+        // Its newest revision would be an untrained model.
+        return Err(CreateError::Rule(format!(
+            "there is a repo me/{0} already: go on from it with `repo = \"me/{0}\"` under [model], \
+             or take another name",
+            file.name
+        )));
+    }
     if let Some(files) = start.files {
         let blobs = means.net.blobs();
         let shared = repo::share(files.path(), &file.name, owner, blobs, heads, progress).await?;
@@ -141,7 +151,7 @@ async fn from_repo(
     let resolved = heads.resolve(text, owner.public())?;
     let got = repo::fetch(&means.net, &resolved.head, progress).await?;
     let dir = tempfile::tempdir()?;
-    repo::write_out(means.net.blobs(), &got.manifest, dir.path()).await?;
+    repo::write_out(means.net.blobs(), &got.manifest, dir.path(), Present::Stays).await?;
     let (config, config_json, weights) = read_model(&got.manifest, dir.path(), text)?;
     Ok(Start {
         weights,
@@ -189,6 +199,10 @@ fn new_model(file: &SpecFile, dir: &Path, means: &Means) -> Result<Start, Create
         let (_, admission) = means
             .ledger
             .with_gate(&policy, |gate| table.admit::<TrainOther>(|work| gate.decide(work)));
+        if admission.admitted.is_empty() {
+            let why = none_admitted(&admission.denials);
+            return Err(CreateError::Model(format!("{}: {why}", path.display())));
+        }
         ModelConfig::mlp(admission.admitted, hidden)
             .map_err(|e| CreateError::Model(format!("{}: {e}", path.display())))
     })?;
@@ -201,7 +215,8 @@ fn new_model(file: &SpecFile, dir: &Path, means: &Means) -> Result<Start, Create
     Ok(Start { weights, config, config_json, repo: file.name.clone(), files: Some(files) })
 }
 
-/// Stores the held-out table after reading it as the trainers will.
+/// Stores the held-out table after reading it as the trainers will. It is shared with commas, since
+/// its name, which would tell, is not.
 async fn keep_held_out(
     section: &ModelSection,
     dir: &Path,
@@ -210,14 +225,19 @@ async fn keep_held_out(
 ) -> Result<Option<FileHash>, CreateError> {
     let Some(held_out) = &section.held_out else { return Ok(None) };
     let path = dir.join(held_out);
-    tokio::task::block_in_place(|| Table::open(&path, &config.table_options()))?;
-    let bytes = std::fs::metadata(&path)?.len();
+    let csv = tempfile::Builder::new().suffix(".csv").tempfile()?;
+    tokio::task::block_in_place(|| {
+        let table = Table::open(&path, &config.table_options())?;
+        let rows: Vec<usize> = (0..table.len()).collect();
+        trainer::data::write_rows(&path, &rows, csv.path())
+    })?;
+    let bytes = std::fs::metadata(csv.path())?.len();
     if bytes > HELD_OUT_BYTES_MAX {
         let what =
             format!("model.held_out has {bytes} bytes: at most {HELD_OUT_BYTES_MAX} are shared");
         return Err(CreateError::Rule(what));
     }
-    let (hash, _) = means.net.blobs().add_path(&path).await?;
+    let (hash, _) = means.net.blobs().add_path(csv.path()).await?;
     Ok(Some(hash))
 }
 

@@ -16,6 +16,7 @@ use protocol::round::{Tip, UpdateCommit, commit_id};
 use protocol::run::{RunSpec, run_id};
 use protocol::weights::{Weights, WeightsError};
 use protocol::{CommitId, FileHash, Frontier, PublicKey, RunId, Signed};
+use tokio::sync::OnceCell;
 use trainer::{Device, ModelConfig};
 
 use crate::ledger_book::LedgerBook;
@@ -88,6 +89,8 @@ pub(crate) struct Desk {
     pub policy: Policy,
     base: Mutex<Option<Arc<Base>>>,
     config: Mutex<Option<ModelConfig>>,
+    /// The held-out table is a file now.
+    pub(super) held_out_written: OnceCell<()>,
 }
 
 impl Desk {
@@ -96,7 +99,15 @@ impl Desk {
         let policy = Policy::from_bytes(&spec.value().consent.policy)
             .map_err(|e| bad("the run's consent policy", e))?;
         let run = run_id(&spec);
-        Ok(Self { means, run, spec, policy, base: Mutex::default(), config: Mutex::default() })
+        Ok(Self {
+            means,
+            run,
+            spec,
+            policy,
+            base: Mutex::default(),
+            config: Mutex::default(),
+            held_out_written: OnceCell::new(),
+        })
     }
 
     /// The model's configuration.

@@ -3,6 +3,7 @@
 //! Invariants: gossip never waits for the task; questions are answered by the task that owns the
 //! state. What it is not: the task (see `task`).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use protocol::round::{Input, Round, RunMessage, Tip};
@@ -16,7 +17,7 @@ use super::heard::Heard;
 use super::jobs::Part;
 use super::journal::Journal;
 use super::publish;
-use super::task::Task;
+use super::task::{CatchingUp, Jobs, Task};
 use crate::clock::steady_ms;
 
 /// The note under which the moment of certification is kept.
@@ -27,8 +28,10 @@ const COMMANDS_MAX: usize = 1_024;
 /// What a driver is asked.
 pub(super) enum Command {
     Input(Box<Input>),
-    /// Take part with this data from now on, or no longer.
-    Participate(Option<Arc<Part>>),
+    /// Take part with this data from now on, or no longer; answered once that is journaled.
+    Participate(Option<Arc<Part>>, oneshot::Sender<Result<(), String>>),
+    /// The model of this round was evaluated, or could not be.
+    Evaluated(u64),
     Snapshot(oneshot::Sender<Snapshot>),
     CaughtUp,
     Doing(String),
@@ -47,6 +50,8 @@ pub(crate) struct Snapshot {
     pub trainer: bool,
     /// Trainers heard of.
     pub trainers: Vec<PublicKey>,
+    /// The first round whose model is being evaluated.
+    pub evaluating: Option<u64>,
     /// What is going on, in words.
     pub doing: String,
 }
@@ -65,7 +70,6 @@ impl Driver {
         desk: Arc<Desk>,
         key: SecretKey,
         part: Option<Arc<Part>>,
-        owner: SecretKey,
         publisher: publish::Publisher,
         tasks: &TaskTracker,
         cancel: CancellationToken,
@@ -79,16 +83,15 @@ impl Driver {
             desk: Arc::clone(&desk),
             round,
             part,
-            owner,
             publisher,
             journal,
             heard: Heard::default(),
+            evaluating: BTreeSet::new(),
             commands: commands.clone(),
             changed,
             doing: String::new(),
-            catching_up: false,
-            jobs: tasks.clone(),
-            cancel,
+            catching_up: CatchingUp::default(),
+            jobs: Jobs::new(tasks.clone(), cancel),
         };
         tasks.spawn(task.run(receiver, rejoin));
         Ok(Self { commands, changes, desk })
@@ -104,10 +107,12 @@ impl Driver {
         self.commands.try_send(Command::Input(Box::new(Input::Message(message)))).is_ok()
     }
 
-    /// Takes part with this data, or no longer.
-    pub(super) async fn participate(&self, part: Option<Arc<Part>>) {
-        // A closed channel means that the node stops.
-        let _ = self.commands.send(Command::Participate(part)).await;
+    /// Takes part with this data, or no longer. An error says why the run has stopped here; nothing
+    /// when the node stops.
+    pub(super) async fn participate(&self, part: Option<Arc<Part>>) -> Option<Result<(), String>> {
+        let (sender, receiver) = oneshot::channel();
+        self.commands.send(Command::Participate(part, sender)).await.ok()?;
+        receiver.await.ok()
     }
 
     /// The state now; nothing when the node stops.

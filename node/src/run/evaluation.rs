@@ -79,13 +79,16 @@ async fn try_evaluate_round(desk: &Arc<Desk>, tip: Tip) -> Result<(), DeskError>
 async fn held_out(desk: &Desk) -> Result<Option<PathBuf>, DeskError> {
     let Some(hash) = desk.spec.value().model.held_out else { return Ok(None) };
     let path = desk.means.dir.join(format!("{hash}.csv"));
-    if !path.exists() {
-        // Fetched whole and verified before it appears under its name.
+    let written = desk.held_out_written.get_or_try_init(|| async {
+        // Fetched whole and verified before it appears under its name; what an earlier start left
+        // there is not trusted.
         desk.bytes("the held-out table", hash, HELD_OUT_BYTES_MAX, &[]).await?;
         std::fs::create_dir_all(&desk.means.dir).map_err(|e| {
             DeskError::Data(format!("cannot make {}: {e}", desk.means.dir.display()))
         })?;
         desk.means.net.blobs().export(hash, &path).await?;
-    }
+        Ok::<_, DeskError>(())
+    });
+    written.await?;
     Ok(Some(path))
 }

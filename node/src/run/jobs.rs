@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use consent::permit::TrainOther;
 use consent::{Denial, commit_data};
+use protocol::limits::COMMIT_BYTES_MAX;
 use protocol::round::check::{self, Outcome};
 use protocol::round::{
     Accepted, Input, Rejected, RoundRecord, Tip, Trained, UpdateCommit, Verdict, commit_id,
@@ -19,6 +20,7 @@ use trainer::data::{Admitted, Table};
 use trainer::{LocalOptions, LocalResult};
 
 use super::desk::{Desk, DeskError};
+use super::refusal::none_admitted;
 use crate::api::dto::OwnView;
 use crate::clock::now_ms;
 
@@ -57,8 +59,7 @@ pub(super) async fn train(
         .ledger
         .with_gate(&desk.policy, |gate| part.table.admit::<TrainOther>(|work| gate.decide(work)));
     if admission.admitted.is_empty() {
-        let all = part.table.len();
-        return Err(DeskError::Work(format!("none of {all} samples may be used")));
+        return Err(DeskError::Work(none_admitted(&admission.denials)));
     }
     let works: Vec<_> = admission.admitted.works().collect();
     let frontier = keep_frontier(desk, &frontier).await?;
@@ -93,6 +94,10 @@ fn run_local(
     let result =
         trainer::train(config, &base.weights, admitted, options, &desk.means.device, progress)
             .map_err(|e| DeskError::Work(e.to_string()))?;
+    // Whoever comes too late must not touch what the next training starts from.
+    if cancel.is_cancelled() {
+        return Err(DeskError::Work("another training has taken its place".into()));
+    }
     let mut residual = part.residual.lock().unwrap_or_else(PoisonError::into_inner);
     residual.resize(result.delta.len(), 0.0);
     Ok((Update::quantise(&result.delta, &mut residual), result))
@@ -126,6 +131,22 @@ fn own_view(
         loss_micro: result.loss_micro,
         update_bytes,
     }
+}
+
+/// Keeps the commits heard, and fetches those of `accepted` that were not.
+pub(super) async fn keep_commits(
+    desk: &Desk,
+    heard: Vec<Vec<u8>>,
+    accepted: &[Accepted],
+) -> Result<(), DeskError> {
+    for commit in heard {
+        desk.keep(commit).await?;
+    }
+    for entry in accepted {
+        let hash = FileHash::from_bytes(*entry.commit.as_bytes());
+        desk.bytes("a commit", hash, COMMIT_BYTES_MAX as u64, &[]).await?;
+    }
+    Ok(())
 }
 
 /// Looks at a commit.

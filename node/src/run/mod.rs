@@ -21,6 +21,7 @@ mod heard;
 mod jobs;
 mod journal;
 mod publish;
+mod refusal;
 mod spec_file;
 mod task;
 mod view;

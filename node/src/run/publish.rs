@@ -23,21 +23,18 @@ pub(super) const PUBLISHED_NOTE: &str = "published";
 pub(super) struct Publisher {
     /// All heads.
     pub heads: Arc<HeadBook>,
+    /// Whose repos this node publishes in.
+    pub owner: SecretKey,
 }
 
 /// Publishes the model at `tip`; a failure is logged and tried again at the next start.
-pub(super) async fn publish(desk: &Desk, tip: &Tip, owner: &SecretKey, publisher: &Publisher) {
-    if let Err(error) = try_publish(desk, tip, owner, publisher).await {
+pub(super) async fn publish(desk: &Desk, tip: &Tip, publisher: &Publisher) {
+    if let Err(error) = try_publish(desk, tip, publisher).await {
         tracing::error!(run = %desk.run.short(), %error, "the model was not published");
     }
 }
 
-async fn try_publish(
-    desk: &Desk,
-    tip: &Tip,
-    owner: &SecretKey,
-    publisher: &Publisher,
-) -> Result<(), DeskError> {
+async fn try_publish(desk: &Desk, tip: &Tip, publisher: &Publisher) -> Result<(), DeskError> {
     let dir =
         tempfile::tempdir().map_err(|e| DeskError::Data(format!("no room for files: {e}")))?;
     let model = &desk.spec.value().model;
@@ -50,7 +47,8 @@ async fn try_publish(
     let certificate = certificates.first().filter(|c| c.len() <= CERTIFICATE_BYTES_MAX);
     write(dir.path(), "accord/certificate.cbor", certificate.map_or(&[], Vec::as_slice))?;
     write(dir.path(), "accord/run.cose", desk.spec.bytes())?;
-    let (net, heads) = (&desk.means.net, &publisher.heads);
+    let net = &desk.means.net;
+    let Publisher { heads, owner } = publisher;
     let progress = ProgressSender::none();
     let shared = share(dir.path(), &model.repo, owner, net.blobs(), heads, &progress)
         .await

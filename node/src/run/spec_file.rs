@@ -13,6 +13,8 @@ use protocol::limits::{
 use protocol::run::LocalSpec;
 use serde::Deserialize;
 
+/// How much of a wrong line is quoted.
+const LINE_CHARS_MAX: usize = 60;
 const HOUR_MS: u64 = 3_600_000;
 /// A year: an allow that waits longer will never be waited for.
 const COOLING_HOURS_MAX: u64 = 8_760;
@@ -197,11 +199,17 @@ impl SpecFile {
     /// Reads a run file's text.
     pub(super) fn parse(text: &str) -> Result<Self, SpecError> {
         toml::from_str(text).map_err(|error| {
-            let before = error.span().and_then(|span| text.get(..span.start));
-            let line = before.map(|before| before.matches('\n').count() + 1);
-            let place = line.map_or_else(String::new, |line| format!(" at line {line}"));
+            let place = error.span().filter(|span| span.end > 0).and_then(|span| {
+                let line = text.get(..span.start)?.matches('\n').count();
+                // The line itself names the field.
+                let written = text.lines().nth(line)?.trim().chars().take(LINE_CHARS_MAX);
+                Some(format!(" at line {} ({})", line + 1, written.collect::<String>()))
+            });
             let reason = error.message().lines().collect::<Vec<_>>().join(" ");
-            SpecError::Toml { place, reason }
+            let reason = ["u32", "u64", "usize"].iter().fold(reason, |reason, integer| {
+                reason.replace(&format!("expected {integer}"), "expected a whole number from 0 on")
+            });
+            SpecError::Toml { place: place.unwrap_or_default(), reason }
         })
     }
 
@@ -321,7 +329,14 @@ mod tests {
         assert!(nan.contains("aggregate.norm_max is NaN"), "{nan}");
         let hidden = said("name = 'x'\n[model]\nhidden = [64, 0]\n");
         assert!(hidden.contains("model.hidden is [64, 0]: at most 32 layers of 1 to"), "{hidden}");
-        assert!(said("name = 3").contains("invalid type"));
+        assert!(said("name = 3").contains("at line 1 (name = 3): invalid type"));
+        let negative = said("name = 'x'\n[model]\n[rounds]\ncount = -1\n");
+        assert!(negative.contains("at line 4 (count = -1)"), "{negative}");
+        assert!(negative.contains("expected a whole number from 0 on"), "{negative}");
+        let silence = said("name = 'x'\n[model]\n[consent]\ndefault = 'maybe'\n");
+        assert!(silence.contains("default = 'maybe'") && silence.contains("opt-out"), "{silence}");
+        let missing = said("name = 'x'\n");
+        assert!(missing.contains("missing field `model`"), "{missing}");
         assert!(!said("name = 'x'\n[model\n").contains('\n'), "one line");
     }
 }

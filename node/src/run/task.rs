@@ -4,16 +4,16 @@
 //! this task touches the round; it stops with its token and leaves nothing that a restart cannot
 //! take up. What it is not: the work itself (see `jobs`).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::SecretKey;
 use protocol::round::{Certificate, Effect, Input, Round, RoundRecord, RunMessage, Tip};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::certificates::ask_certificates;
+use super::certificates::ask_some;
 use super::desk::{Desk, DeskError};
 use super::driver::{CERTIFIED_NOTE, Command, Snapshot};
 use super::heard::Heard;
@@ -27,16 +27,47 @@ pub(super) struct Task {
     pub(super) desk: Arc<Desk>,
     pub(super) round: Round,
     pub(super) part: Option<Arc<Part>>,
-    pub(super) owner: SecretKey,
     pub(super) publisher: publish::Publisher,
     pub(super) journal: Journal,
     pub(super) heard: Heard,
+    /// Rounds whose models are being evaluated.
+    pub(super) evaluating: BTreeSet<u64>,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) changed: watch::Sender<u64>,
     pub(super) doing: String,
-    pub(super) catching_up: bool,
-    pub(super) jobs: TaskTracker,
-    pub(super) cancel: CancellationToken,
+    pub(super) catching_up: CatchingUp,
+    pub(super) jobs: Jobs,
+}
+
+/// Whether peers are being asked for certificates, and how often they were.
+#[derive(Debug, Default)]
+pub(super) struct CatchingUp {
+    under_way: bool,
+    turn: usize,
+}
+
+/// What runs beside the task, and how it is ended.
+#[derive(Debug)]
+pub(super) struct Jobs {
+    tasks: TaskTracker,
+    /// Ends everything.
+    cancel: CancellationToken,
+    /// Ends the training under way: one that the round has overtaken takes time from the next.
+    training: CancellationToken,
+}
+
+impl Jobs {
+    pub(super) fn new(tasks: TaskTracker, cancel: CancellationToken) -> Self {
+        let training = cancel.child_token();
+        Self { tasks, cancel, training }
+    }
+
+    /// Ends the training under way; what is returned ends the next.
+    fn next_training(&mut self) -> CancellationToken {
+        self.training.cancel();
+        self.training = self.cancel.child_token();
+        self.training.clone()
+    }
 }
 
 impl Task {
@@ -46,8 +77,8 @@ impl Task {
         } else {
             Input::Tick
         };
-        if self.feed(first).await.is_err() {
-            return;
+        if let Err(error) = self.feed(first).await {
+            return self.stop(&error, receiver).await;
         }
         self.evaluate(self.round.tip().clone());
         if self.round.is_finished() {
@@ -59,7 +90,7 @@ impl Task {
                 Duration::from_millis(at.saturating_sub(steady_ms()))
             });
             let done = tokio::select! {
-                () = self.cancel.cancelled() => return,
+                () = self.jobs.cancel.cancelled() => return,
                 command = receiver.recv() => match command {
                     Some(command) => self.command(command).await,
                     None => return,
@@ -67,12 +98,7 @@ impl Task {
                 () = tokio::time::sleep(wait) => self.feed(Input::Tick).await,
             };
             if let Err(error) = done {
-                // What is not durable must not be acted on: the run stops here and is taken up
-                // from the journal at the next start.
-                tracing::error!(run = %self.desk.run.short(), %error, "the run has stopped");
-                self.doing = format!("stopped: {error}");
-                self.answer_only(receiver).await;
-                return;
+                return self.stop(&error, receiver).await;
             }
         }
     }
@@ -89,18 +115,27 @@ impl Task {
                 }
                 self.feed(*input).await
             }
-            Command::Participate(part) => {
+            Command::Participate(part, answer) => {
                 let joined = part.is_some();
                 self.part = part;
-                self.feed(Input::Participate { joined, said_ms: now_ms() }).await
+                self.jobs.training.cancel();
+                let done = self.feed(Input::Participate { joined, said_ms: now_ms() }).await;
+                let said = done.as_ref().map_err(|error| format!("stopped: {error}"));
+                // Whoever asked may be gone, here and below.
+                let _ = answer.send(said.copied());
+                done
+            }
+            Command::Evaluated(round) => {
+                self.evaluating.remove(&round);
+                self.touch();
+                Ok(())
             }
             Command::Snapshot(sender) => {
-                // Whoever asked may be gone.
                 let _ = sender.send(self.snapshot());
                 Ok(())
             }
             Command::CaughtUp => {
-                self.catching_up = false;
+                self.catching_up.under_way = false;
                 Ok(())
             }
             Command::Doing(doing) => {
@@ -111,13 +146,21 @@ impl Task {
         }
     }
 
-    /// After a failed write: answers questions, does nothing else.
-    async fn answer_only(&mut self, mut receiver: mpsc::Receiver<Command>) {
+    /// After a failed write: answers questions, does nothing else. What is not durable must not be
+    /// acted on, so the run is taken up from the journal at the next start.
+    async fn stop(&mut self, error: &DeskError, mut receiver: mpsc::Receiver<Command>) {
+        tracing::error!(run = %self.desk.run.short(), %error, "the run has stopped");
+        self.jobs.training.cancel();
+        self.doing = format!("stopped: {error}");
+        self.touch();
         loop {
             tokio::select! {
-                () = self.cancel.cancelled() => return,
+                () = self.jobs.cancel.cancelled() => return,
                 command = receiver.recv() => match command {
                     Some(Command::Snapshot(sender)) => { let _ = sender.send(self.snapshot()); }
+                    Some(Command::Participate(_, answer)) => {
+                        let _ = answer.send(Err(self.doing.clone()));
+                    }
                     Some(_) => {}
                     None => return,
                 },
@@ -192,11 +235,14 @@ impl Task {
             return;
         };
         let (desk, me) = (Arc::clone(&self.desk), self.desk.means.net.key());
-        let (cancel, commands) = (self.cancel.clone(), self.commands.clone());
+        let (cancel, commands) = (self.jobs.next_training(), self.commands.clone());
         self.doing = format!("training round {round}");
         self.touch();
         self.spawn(async move {
-            let trained = jobs::train(&desk, &part, me, round, base, cancel).await;
+            let trained = jobs::train(&desk, &part, me, round, base, cancel.clone()).await;
+            if cancel.is_cancelled() {
+                return None;
+            }
             let doing = match &trained {
                 Ok(_) => format!("waiting for the others in round {round}"),
                 Err(error) => {
@@ -211,12 +257,14 @@ impl Task {
     }
 
     fn catch_up(&mut self, round: u64) {
-        if std::mem::replace(&mut self.catching_up, true) {
+        if std::mem::replace(&mut self.catching_up.under_way, true) {
             return;
         }
         let (desk, commands) = (Arc::clone(&self.desk), self.commands.clone());
+        let turn = self.catching_up.turn;
+        self.catching_up.turn += 1;
         self.spawn(async move {
-            let certificates = ask_certificates(&desk, round).await;
+            let certificates = ask_some(&desk, round, turn).await;
             let _ = commands.send(Command::CaughtUp).await;
             (!certificates.is_empty()).then_some(Input::CaughtUp(certificates))
         });
@@ -236,17 +284,15 @@ impl Task {
     /// Keeps the accepted commits that this node heard, to be shown and to be served to auditors.
     fn keep_commits(&mut self, record: &RoundRecord) {
         let commits = self.heard.accepted(record);
-        if commits.is_empty() || self.round.is_steward() {
-            // A steward keeps each as it checks it.
+        // A steward keeps each as it checks it; an onlooker asks for none that it did not hear.
+        if self.round.is_steward() || (commits.is_empty() && !self.round.is_trainer()) {
             return;
         }
+        let missing = if self.round.is_trainer() { record.accepted.clone() } else { Vec::new() };
         let (desk, changed) = (Arc::clone(&self.desk), self.changed.clone());
         self.spawn(async move {
-            for commit in commits {
-                if let Err(error) = desk.keep(commit).await {
-                    tracing::warn!(%error, "a commit was not kept");
-                    return None;
-                }
+            if let Err(error) = jobs::keep_commits(&desk, commits, &missing).await {
+                tracing::info!(%error, "a commit was not kept");
             }
             changed.send_modify(|count| *count += 1);
             None
@@ -258,10 +304,13 @@ impl Task {
         if tip.round == 0 || !(self.round.is_steward() || self.round.is_trainer()) {
             return;
         }
-        let (desk, changed) = (Arc::clone(&self.desk), self.changed.clone());
+        self.evaluating.insert(tip.round);
+        let (desk, commands) = (Arc::clone(&self.desk), self.commands.clone());
         self.spawn(async move {
+            let round = tip.round;
             evaluation::evaluate_round(&desk, tip).await;
-            changed.send_modify(|count| *count += 1);
+            // A closed channel means that the node stops.
+            let _ = commands.send(Command::Evaluated(round)).await;
             None
         });
     }
@@ -269,7 +318,7 @@ impl Task {
     fn finish(&mut self) {
         self.doing = "finished".into();
         self.touch();
-        if self.owner.public() != self.desk.spec.signer() {
+        if self.publisher.owner.public() != self.desk.spec.signer() {
             return;
         }
         let noted: Result<Option<String>, _> =
@@ -279,9 +328,8 @@ impl Task {
         }
         let (desk, tip) = (Arc::clone(&self.desk), self.round.tip().clone());
         let (publisher, changed) = (self.publisher.clone(), self.changed.clone());
-        let owner = self.owner.clone();
         self.spawn(async move {
-            publish::publish(&desk, &tip, &owner, &publisher).await;
+            publish::publish(&desk, &tip, &publisher).await;
             changed.send_modify(|count| *count += 1);
             None
         });
@@ -289,8 +337,8 @@ impl Task {
 
     /// Runs a job beside the driver; what it returns comes back as an input.
     fn spawn(&self, job: impl Future<Output = Option<Input>> + Send + 'static) {
-        let (commands, cancel) = (self.commands.clone(), self.cancel.clone());
-        self.jobs.spawn(async move {
+        let (commands, cancel) = (self.commands.clone(), self.jobs.cancel.clone());
+        self.jobs.tasks.spawn(async move {
             tokio::select! {
                 () = cancel.cancelled() => {}
                 input = job => if let Some(input) = input {
@@ -311,6 +359,7 @@ impl Task {
             steward: self.round.is_steward(),
             trainer: self.round.is_trainer(),
             trainers: self.round.trainers().collect(),
+            evaluating: self.evaluating.first().copied(),
             doing: self.doing.clone(),
         }
     }

@@ -3,14 +3,16 @@
 //! Invariants: everything shown comes from certificates, commits and this node's own notes.
 //! What it is not: complete for a run that this node does not follow.
 
+use std::collections::BTreeSet;
+
 use protocol::codec;
 use protocol::limits::{CERTIFICATE_BYTES_MAX, COMMIT_BYTES_MAX};
 use protocol::round::{Accepted, Certificate, UpdateCommit};
 use protocol::run::{RunSpec, run_id};
-use protocol::{FileHash, Signed};
+use protocol::{FileHash, PublicKey, Signed};
 
 use super::desk::Desk;
-use super::driver::{CERTIFIED_NOTE, Driver};
+use super::driver::{CERTIFIED_NOTE, Driver, Snapshot};
 use super::evaluation::EVAL_NOTE;
 use super::jobs::{CertifiedNote, OWN_NOTE};
 use super::publish::PUBLISHED_NOTE;
@@ -42,8 +44,9 @@ impl Driver {
             round: snapshot.tip.round,
             finished: snapshot.finished,
             parts: parts.collect(),
-            trainers: snapshot.trainers,
-            doing: snapshot.doing,
+            doing: doing(&snapshot, spec),
+            trainers: trainers(snapshot.trainers, history.last()),
+            evaluating: snapshot.evaluating,
             model: snapshot.tip.model,
             published: desk.means.store.note(desk.run, 0, PUBLISHED_NOTE)?,
             history,
@@ -64,11 +67,35 @@ pub(crate) fn announced_view(signed: &Signed<RunSpec>) -> RunView {
         finished: false,
         parts: Vec::new(),
         trainers: Vec::new(),
+        evaluating: None,
         doing: "announced; not followed".into(),
         model: spec.model.weights,
         published: None,
         history: Vec::new(),
     }
+}
+
+/// What this node does for the run, or waits for.
+fn doing(snapshot: &Snapshot, spec: &RunSpec) -> String {
+    let (heard, needed) = (snapshot.trainers.len(), spec.rounds.updates_min as usize);
+    if !snapshot.doing.is_empty() {
+        snapshot.doing.clone()
+    } else if snapshot.finished {
+        "finished".into()
+    } else if (snapshot.steward || snapshot.trainer) && heard < needed {
+        format!("waiting for trainers: {heard} of at least {needed} have joined")
+    } else if snapshot.steward || snapshot.trainer {
+        "waiting for updates".into()
+    } else {
+        "looking on".into()
+    }
+}
+
+/// Who said that they train, and whose update the newest round took: a node that came later has not
+/// heard the words.
+fn trainers(said: Vec<PublicKey>, newest: Option<&RoundView>) -> Vec<PublicKey> {
+    let took = newest.into_iter().flat_map(|round| &round.accepted).map(|update| update.trainer);
+    said.into_iter().chain(took).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 async fn round_view(desk: &Desk, certificate: &Certificate) -> Result<RoundView, StoreError> {

@@ -14,7 +14,7 @@ use crate::announce::publish;
 use crate::api::dto::{CheckReply, CheckRequest, ConsentReply, ConsentRequest, Refusal};
 use crate::api::{Answer, ProgressSender};
 use crate::clock::now_ms;
-use crate::home::ME;
+use crate::home::{HomeError, ME};
 use crate::net::Topic;
 use crate::works::works_under;
 
@@ -44,7 +44,10 @@ impl NodeService {
             works.extend(found.into_iter().map(|work| work.content));
         }
         let name = request.identity.as_deref().unwrap_or(ME);
-        let (identity, made) = self.home.identity(name).map_err(failed)?;
+        let (identity, made) = self.home.identity(name).map_err(|error| match error {
+            HomeError::Name(_) => misused(error),
+            _ => failed(error),
+        })?;
         let ledger = &self.means.ledger;
         let records = tokio::task::block_in_place(|| {
             if allow {

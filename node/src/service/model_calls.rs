@@ -4,19 +4,27 @@
 //! What it is not: how repos work (see `repo`).
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use consent::{Policy, Silence};
 use protocol::limits::MODEL_CONFIG_BYTES_MAX;
 use protocol::manifest::Manifest;
 use protocol::weights::Weights;
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use trainer::{Model, ModelConfig};
 
 use super::{NodeService, existing, failed, misused};
 use crate::announce::announce_head;
 use crate::api::dto::{EvalReply, EvalRequest, GetReply, GetRequest, RevisionView, ShareRequest};
 use crate::api::{Answer, ProgressSender};
-use crate::repo::{self, HeadError, Resolved, revision_view};
+use crate::repo::{
+    self, Got, HeadError, PEERS_EVERY, Present, Resolved, ShareError, first_peer_deadline,
+    revision_view,
+};
 use crate::run::evaluate_table;
+
+/// How long a first peer may take to say which repos it knows.
+const HEADS_WAIT: Duration = Duration::from_secs(2);
 
 impl NodeService {
     pub(super) async fn list_models(&self) -> Answer<Vec<RevisionView>> {
@@ -43,10 +51,14 @@ impl NodeService {
         let net = &self.means.net;
         let shared = repo::share(path, &name, &owner, net.blobs(), &self.heads, progress)
             .await
-            .map_err(failed)?;
+            .map_err(|error| match error {
+                ShareError::Name(_) => misused(error),
+                _ => failed(error),
+            })?;
         announce_head(net, &shared.head).await;
         let resolved = Resolved { head: shared.head, forked: false };
-        Ok(revision_view(net.blobs(), &resolved, Some(&shared.manifest)).await)
+        let view = revision_view(net.blobs(), &resolved, Some(&shared.manifest)).await;
+        Ok(RevisionView { left_out: shared.left_out, ..view })
     }
 
     pub(super) async fn get_model(
@@ -54,11 +66,13 @@ impl NodeService {
         request: GetRequest,
         progress: &ProgressSender,
     ) -> Answer<GetReply> {
-        let resolved = self.resolve(&request.model)?;
+        let resolved = self.resolve(&request.model).await?;
         let net = &self.means.net;
-        let got = repo::fetch(net, &resolved.head, progress).await.map_err(failed)?;
+        let got = self.fetch(&resolved, progress).await?;
         if let Some(out) = &request.out {
-            repo::write_out(net.blobs(), &got.manifest, Path::new(out)).await.map_err(failed)?;
+            let present = if request.overwrite { Present::Replaced } else { Present::Stays };
+            let (blobs, out) = (net.blobs(), Path::new(out));
+            repo::write_out(blobs, &got.manifest, out, present).await.map_err(failed)?;
         }
         net.provide(resolved.head.value().revision.into()).await;
         Ok(GetReply {
@@ -81,11 +95,18 @@ impl NodeService {
         let dir = if dir.is_absolute() && dir.is_dir() {
             dir
         } else {
-            let resolved = self.resolve(&request.model)?;
+            let resolved = self.resolve(&request.model).await.map_err(|mut failure| {
+                if failure.usage {
+                    failure.error += &format!("; there is no directory {} either", dir.display());
+                }
+                failure
+            })?;
             let net = &self.means.net;
-            let got = repo::fetch(net, &resolved.head, progress).await.map_err(failed)?;
+            let got = self.fetch(&resolved, progress).await?;
             fetched = tempfile::tempdir().map_err(failed)?;
-            repo::write_out(net.blobs(), &got.manifest, fetched.path()).await.map_err(failed)?;
+            let (blobs, out) = (net.blobs(), fetched.path());
+            repo::write_out(blobs, &got.manifest, out, Present::Stays).await.map_err(failed)?;
+            net.provide(resolved.head.value().revision.into()).await;
             fetched.path()
         };
         let (config, weights) = read_model(dir, &request.model)?;
@@ -98,12 +119,39 @@ impl NodeService {
         Ok(EvalReply { model: weights.root(), evaluation, excluded })
     }
 
-    fn resolve(&self, text: &str) -> Answer<Resolved> {
+    /// Fetches a revision, if the disk of the data directory has room for it.
+    async fn fetch(&self, resolved: &Resolved, progress: &ProgressSender) -> Answer<Got> {
+        let (net, dir) = (&self.means.net, self.home.dir());
+        repo::fetch_onto(net, &resolved.head, Some(dir), progress).await.map_err(failed)
+    }
+
+    /// The head that a text names. What nobody shared is waited for a moment on a node that knows
+    /// nobody yet: it may have just started.
+    async fn resolve(&self, text: &str) -> Answer<Resolved> {
         let me = self.home.me().map_err(failed)?;
-        self.heads.resolve(text, me).map_err(|error| match error {
-            HeadError::Text(_) => misused(error),
-            _ => failed(error),
-        })
+        let net = &self.means.net;
+        let mut found = self.heads.resolve(text, me);
+        // What is our own is known here or nowhere.
+        if is_unknown(&found) && !text.starts_with("me/") && net.peers().await.is_empty() {
+            let mut tick = interval(PEERS_EVERY);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let (mut deadline, mut alone) = (first_peer_deadline(net), true);
+            while is_unknown(&found) && Instant::now() < deadline {
+                tick.tick().await;
+                if alone && !net.peers().await.is_empty() {
+                    (deadline, alone) = (Instant::now() + HEADS_WAIT, false);
+                }
+                found = self.heads.resolve(text, me);
+            }
+        }
+        match found {
+            Ok(found) => Ok(found),
+            Err(error @ HeadError::Text(_)) => Err(misused(error)),
+            Err(error @ HeadError::Unknown(_)) => {
+                Err(failed(format!("{error}{}", repo::hint(net).await)))
+            }
+            Err(error) => Err(failed(error)),
+        }
     }
 
     /// A revision's manifest, if it is on this node.
@@ -119,8 +167,19 @@ impl NodeService {
     }
 }
 
+fn is_unknown(found: &Result<Resolved, HeadError>) -> bool {
+    matches!(found, Err(HeadError::Unknown(_)))
+}
+
 fn read_model(dir: &Path, name: &str) -> Answer<(ModelConfig, Weights)> {
-    let config = dir.join("config.json");
+    let (config, path) = (dir.join("config.json"), dir.join("model.safetensors"));
+    for (file, is_there) in [("config.json", config.exists()), ("model.safetensors", path.exists())]
+    {
+        if !is_there {
+            let needs = "a model is a config.json and a model.safetensors";
+            return Err(failed(format!("{name} holds no {file}: {needs}")));
+        }
+    }
     let said = |path: &PathBuf, error: &dyn std::fmt::Display| {
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         failed(format!("{name}: {file}: {error}"))
@@ -132,7 +191,6 @@ fn read_model(dir: &Path, name: &str) -> Answer<(ModelConfig, Weights)> {
     let json = std::fs::read(&config).map_err(|e| said(&config, &e))?;
     // Its errors name the file.
     let config = ModelConfig::from_json(&json).map_err(|e| failed(format!("{name}: {e}")))?;
-    let path = dir.join("model.safetensors");
     let weights = trainer::read_weights(&path).map_err(|e| said(&path, &e))?;
     Model::check(&config, &weights).map_err(|e| said(&path, &e))?;
     Ok((config, weights))

@@ -17,8 +17,8 @@ const KILLS: usize = 4;
 const TRAINERS: usize = 3;
 /// Rounds certified between two kills, at most.
 const ROUNDS_BETWEEN: u64 = 3;
-/// Rounds of a run: more than all kills can take.
-const ROUNDS: u64 = 16;
+/// Rounds of a run: many more than go by during all kills.
+const ROUNDS: u64 = 48;
 /// A kill comes during or after so many questions at most, each of which takes some milliseconds.
 const QUESTIONS: u64 = 8;
 

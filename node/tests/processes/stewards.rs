@@ -1,7 +1,7 @@
 //! Four stewards, one of whom dies and stays dead: the other three certify every round.
 //!
 //! Invariants: a certificate has at least three signatures, and a node that took no part verifies
-//! them all. What it is not: Byzantine stewards, whom the simulator has.
+//! them all. What it is not: stewards who lie.
 
 use std::fs;
 
