@@ -319,6 +319,7 @@ mod tests {
             store.keep_records(&[(7, vec![3])]).expect("kept");
             store.keep_part(run, Some("data.csv")).expect("kept");
             store.forget_journal(run, 1).expect("forgotten");
+            store.forget_journal(run, 1).expect("there is nothing to forget");
             // Too long for sled's log: it goes to a file of its own.
             store.keep_note(run, 1, "long", &long).expect("kept");
         }

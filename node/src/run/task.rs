@@ -119,6 +119,7 @@ impl Task {
                 let joined = part.is_some();
                 self.part = part;
                 self.jobs.training.cancel();
+                self.doing.clear();
                 let done = self.feed(Input::Participate { joined, said_ms: now_ms() }).await;
                 let said = done.as_ref().map_err(|error| format!("stopped: {error}"));
                 // Whoever asked may be gone, here and below.

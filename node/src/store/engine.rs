@@ -158,6 +158,9 @@ impl Engine for Sled {
         if let ([tree], Some((_, batch))) = (trees.as_slice(), batches.first_key_value()) {
             return tree.apply_batch(batch.clone()).map_err(write);
         }
+        if trees.is_empty() {
+            return Ok(());
+        }
         let done = trees.as_slice().transaction(|trees| {
             for (tree, batch) in trees.iter().zip(batches.values()) {
                 tree.apply_batch(batch)?;
