@@ -61,10 +61,11 @@ fn existing(path: &str) -> Result<&Path, Failure> {
 impl Service for NodeService {
     async fn status(&self) -> Answer<Status> {
         let net = &self.means.net;
-        let peers = net.peers().await.into_iter().map(|peer| PeerView {
-            node: peer.key,
-            addresses: peer.addresses.iter().map(ToString::to_string).collect(),
-            rejected: peer.rejected,
+        let remembered = self.means.store.peers().map_err(failed)?;
+        let peers = net.peers().await.into_iter().map(|peer| {
+            let addresses: Vec<String> = peer.addresses.iter().map(ToString::to_string).collect();
+            let remembered = addresses.iter().any(|address| remembered.contains(address));
+            PeerView { node: peer.key, addresses, remembered, rejected: peer.rejected }
         });
         let (sent, received) = net.blobs().traffic();
         let counts = net.status().await;

@@ -16,7 +16,7 @@ const PURE: [&str; 2] = ["protocol", "consent"];
 
 /// What may be over a limit: the file, the item (empty for the file itself), and why.
 const ALLOWED: &[(&str, &str, &str)] = &[(
-    "node/src/api/dto.rs",
+    "node/src/api/dto/run.rs",
     "RunView",
     "one flat answer of the API: nesting it would only serve the count",
 )];

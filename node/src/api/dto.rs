@@ -3,9 +3,15 @@
 //! Invariants: ids and keys are 64 hex digits; times are milliseconds since 1970 unless a name says
 //! otherwise; shares of one are in millionths. What it is not: the messages between nodes.
 
+mod run;
+
+use protocol::{ContentId, FileHash, PublicKey, RecordId, RevisionId};
 use serde::{Deserialize, Serialize};
 
-use protocol::{CommitId, ContentId, FileHash, PublicKey, RecordId, RevisionId, RoundId, RunId};
+pub use run::{
+    AuditReply, CreateRequest, EvalView, JoinRequest, OwnView, RejectView, RoundView, RunView,
+    UpdateView,
+};
 
 /// One line of an answer: progress while it is under way, then the result or the error.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -88,6 +94,8 @@ pub struct PeerView {
     pub node: PublicKey,
     /// Where it is.
     pub addresses: Vec<String>,
+    /// Whether it is dialled by itself at the next start.
+    pub remembered: bool,
     /// Messages of its that were refused.
     pub rejected: u64,
 }
@@ -163,138 +171,6 @@ pub struct GetReply {
     pub out: Option<String>,
 }
 
-/// `accord run create`: the spec file's text, and where it is so that paths in it can be found.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct CreateRequest {
-    /// The text of the TOML file.
-    pub spec: String,
-    /// The directory that relative paths in it start from.
-    pub dir: String,
-}
-
-/// `accord run join`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct JoinRequest {
-    /// The table to train on.
-    pub data: String,
-}
-
-/// `accord run status`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct RunView {
-    /// The run.
-    pub run: RunId,
-    /// Its name.
-    pub name: String,
-    /// The identity that created it.
-    pub creator: PublicKey,
-    /// The nodes whose votes count.
-    pub stewards: Vec<PublicKey>,
-    /// How many rounds it has.
-    pub rounds_count: u64,
-    /// How many are certified.
-    pub round: u64,
-    /// The round is the last.
-    pub finished: bool,
-    /// This node's part: `steward`, `trainer`, both or none.
-    pub parts: Vec<String>,
-    /// Trainers that this node has heard of.
-    pub trainers: Vec<PublicKey>,
-    /// The first round whose model is being evaluated here: it and those after it have no evaluation
-    /// yet, and will have one unless it fails.
-    pub evaluating: Option<u64>,
-    /// What this node is doing for it, in words.
-    pub doing: String,
-    /// The model root now.
-    pub model: FileHash,
-    /// The published revision of the newest model, once there is one.
-    pub published: Option<String>,
-    /// The rounds so far, oldest first.
-    pub history: Vec<RoundView>,
-}
-
-/// A certified round.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct RoundView {
-    /// Its number.
-    pub round: u64,
-    /// Its record.
-    pub id: RoundId,
-    /// The model root that resulted.
-    pub model: FileHash,
-    /// The updates that counted.
-    pub accepted: Vec<UpdateView>,
-    /// The updates that did not.
-    pub rejected: Vec<RejectView>,
-    /// Stewards who signed.
-    pub signatures: usize,
-    /// How this node's evaluation on the held-out table went, if there is one.
-    pub evaluation: Option<EvalView>,
-    /// What this node left out of its own training, if it trained.
-    pub own: Option<OwnView>,
-    /// When this node learned that it was certified.
-    pub certified_ms: u64,
-}
-
-/// An accepted update.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct UpdateView {
-    /// The trainer.
-    pub trainer: PublicKey,
-    /// Its commit.
-    pub commit: CommitId,
-    /// What it counted for.
-    pub weight: u64,
-    /// Samples used, as the trainer committed; nothing if this node lacks the commit.
-    pub used: Option<u64>,
-    /// Samples left out, as the trainer committed.
-    pub excluded: Option<u64>,
-    /// The update's length in bytes.
-    pub update_bytes: Option<u64>,
-}
-
-/// A rejected update.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct RejectView {
-    /// The trainer.
-    pub trainer: PublicKey,
-    /// Why.
-    pub reason: String,
-}
-
-/// What this node trained on in one round.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OwnView {
-    /// Samples used.
-    pub used: u64,
-    /// Samples left out.
-    pub excluded: u64,
-    /// How many each record left out; the key `silence` counts those that nobody spoke for.
-    pub excluded_by: std::collections::BTreeMap<String, u64>,
-    /// The mean training loss in millionths.
-    pub loss_micro: u64,
-    /// Bytes of the update sent.
-    pub update_bytes: u64,
-}
-
-/// An evaluation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EvalView {
-    /// Samples evaluated on.
-    pub samples: u64,
-    /// How many were right.
-    pub correct: u64,
-    /// The mean loss in millionths.
-    pub loss_micro: u64,
-}
-
-impl EvalView {
-    /// The share of right answers.
-    pub fn accuracy(&self) -> f64 {
-        self.correct as f64 / self.samples.max(1) as f64
-    }
-}
-
 /// `accord consent opt-out` and `opt-in`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ConsentRequest {
@@ -360,23 +236,6 @@ pub struct Refusal {
     pub reason: String,
     /// The records that say so.
     pub records: Vec<RecordId>,
-}
-
-/// `accord audit`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct AuditReply {
-    /// The run.
-    pub run: RunId,
-    /// Rounds verified.
-    pub rounds: u64,
-    /// Certificates' signatures verified.
-    pub signatures: u64,
-    /// Updates aggregated again.
-    pub updates: u64,
-    /// The model root that recomputing from the first round gives.
-    pub model: FileHash,
-    /// How long it took.
-    pub elapsed_ms: u64,
 }
 
 /// `accord eval`.

@@ -29,6 +29,17 @@ fn a_node_that_was_killed_serves_and_fetches_again_at_the_first_try() {
     hand_over(dir, &stays, &dies, "four");
 }
 
+#[test]
+fn peers_are_remembered() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let known = Node::start(dir.path(), "known", &[]);
+    let mut node = Node::start(dir.path(), "node", &[&known]);
+    node.json_that(&["status"], |status| status["peers"][0]["remembered"] == true);
+    node.kill();
+    node.restart(&[]);
+    node.json_that(&["status"], |status| status["peers"][0]["node"] == *known.key);
+}
+
 /// One node shares a repo and the other gets it; a transfer that fails ends the test.
 fn hand_over(dir: &Path, from: &Node, to: &Node, name: &str) {
     let file = format!("{name}.txt");
