@@ -220,7 +220,8 @@ impl Blobs {
         if bytes > bytes_max {
             return Err(BlobError::TooLong { hash, bytes, bytes_max });
         }
-        let mut read = Vec::new();
+        // The reader asks the store for as much as there is room for, each time anew.
+        let mut read = Vec::with_capacity(usize::try_from(bytes).unwrap_or(0));
         let reader = self.inner.store.blobs().reader(iroh_hash(hash));
         let result = reader.take(bytes).read_to_end(&mut read).await;
         match result {
