@@ -100,6 +100,9 @@ pub const NAME_BYTES_MAX: usize = 96;
 pub const RECORD_BYTES_MAX: usize = 16_384;
 /// A record's kind in bytes: a short word.
 pub const RECORD_KIND_BYTES_MAX: usize = 32;
+/// How long an opt-in may be asked to hold, in days: two years, the most that a run counts if it does
+/// not say.
+pub const OPT_IN_DAYS_MAX: u64 = 730;
 /// Subjects in one statement: that many content ids and an origin fit a record.
 pub const SUBJECTS_MAX: usize = 256;
 /// Statements that one lift may end: that many record ids fit a record.
@@ -199,6 +202,8 @@ pub const DATA_ADDRESS_BYTES_MAX: usize = 2_048;
 pub const DATA_ADDRESS_TIMEOUT_MS: u64 = 5_000;
 /// Connections that the data plane serves at once.
 pub const DATA_CONNECTIONS_MAX: usize = 256;
+/// Connections that the data plane serves to one peer at once, so that none can hold them all.
+pub const DATA_CONNECTIONS_PER_PEER_MAX: usize = 16;
 /// How long connecting to a peer's data plane may take.
 pub const DATA_CONNECT_TIMEOUT_MS: u64 = 5_000;
 /// How long a transfer may stand still before the next provider is tried.

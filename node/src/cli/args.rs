@@ -10,11 +10,10 @@ use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, RangedU64Va
 use clap::{Args, Parser, Subcommand};
 use consent::Use;
 use libp2p::Multiaddr;
+use protocol::limits::OPT_IN_DAYS_MAX;
 
 /// Threads that may be asked for; more than any machine here has.
 const THREADS_MAX: u64 = 1_024;
-/// Days that an opt-in may be asked to hold: two years, as the default policy counts it.
-const DAYS_MAX: u64 = 730;
 
 /// Share machine-learning models, train them together without a server, and use only data whose
 /// makers agreed.
@@ -191,7 +190,7 @@ pub(super) enum ConsentVerb {
         #[command(flatten)]
         say: SayArguments,
         /// For how many days; up to two years, and a year if left out.
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=DAYS_MAX))]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=OPT_IN_DAYS_MAX))]
         days: Option<u64>,
     },
     /// Ask whether works may be used, and by which records not.

@@ -10,7 +10,7 @@ use std::time::Instant;
 use protocol::{FileHash, PublicKey, RecordId};
 
 use super::DemoError;
-use super::ask::{ask, promise, wait};
+use super::ask::{ask, promise, wait, watch};
 use super::data::{self, Files, OPTED_OUT, TRAINERS};
 use super::nodes::{Node, Processes};
 use super::opt_out::OptOut;
@@ -228,16 +228,11 @@ async fn round_done(
     let found = |view: RunView| {
         view.history.into_iter().find(|r| r.round == round && r.evaluation.is_some())
     };
-    let view =
-        wait(&what, || async { ask(&nodes[0], nodes[0].client.run(run)).await.map(found) }).await?;
+    let view = watch(&nodes[0], run, &what, found).await?;
     let mut own = Vec::new();
     for node in &nodes[..TRAINERS] {
-        let seen = wait(&what, || async {
-            let view = ask(node, node.client.run(run)).await?;
-            Ok(view.history.into_iter().find(|r| r.round == round))
-        })
-        .await?;
-        own.push(seen.own);
+        let found = |view: RunView| view.history.into_iter().find(|r| r.round == round);
+        own.push(watch(node, run, &what, found).await?.own);
     }
     Ok((view, own))
 }
@@ -262,11 +257,8 @@ fn line(view: &RoundView, own: &[Option<OwnView>]) -> RoundLine {
 
 /// The run's last view, once its model is published.
 async fn finished(node: &Node, run: &str) -> Result<RunView, DemoError> {
-    wait("the model to be published", || async {
-        let view = ask(node, node.client.run(run)).await?;
-        Ok((view.finished && view.published.is_some()).then_some(view))
-    })
-    .await
+    let published = |view: RunView| (view.finished && view.published.is_some()).then_some(view);
+    watch(node, run, "the model to be published", published).await
 }
 
 /// Node-4 fetches the published model, hashes it and evaluates it.

@@ -271,6 +271,11 @@ impl Blobs {
         Ok(bytes)
     }
 
+    /// Where the blobs are.
+    pub fn directory(&self) -> &Path {
+        &self.inner.directory
+    }
+
     /// Payload bytes sent to and received from peers since the start.
     pub fn traffic(&self) -> (u64, u64) {
         self.inner.traffic.total()

@@ -14,16 +14,13 @@ use iroh_blobs::provider::events::{
 };
 use libp2p::futures::StreamExt;
 use libp2p::futures::stream::FuturesUnordered;
-use protocol::limits::DATA_CONNECTIONS_MAX;
+use protocol::limits::{DATA_CONNECTIONS_MAX, DATA_CONNECTIONS_PER_PEER_MAX};
 use tokio::sync::mpsc;
 
 use super::traffic::Traffic;
 
 /// Provider events that wait to be looked at; a full queue makes peers wait.
 const EVENTS_MAX: usize = 64;
-/// Connections of one peer served at once. An honest node needs one and at times a few; without
-/// this bound one peer could hold them all.
-const CONNECTIONS_PER_PEER_MAX: usize = 16;
 
 /// The sender that the provider reports to, and where its reports arrive.
 pub(super) fn serving_events() -> (EventSender, mpsc::Receiver<ProviderMessage>) {
@@ -94,7 +91,8 @@ impl Open {
     /// Whether a connection is served. One whose peer is not known counts with its like.
     fn admit(&mut self, connection: u64, peer: Option<EndpointId>) -> bool {
         let of_peer = self.0.values().filter(|other| **other == peer).count();
-        let admitted = self.0.len() < DATA_CONNECTIONS_MAX && of_peer < CONNECTIONS_PER_PEER_MAX;
+        let admitted =
+            self.0.len() < DATA_CONNECTIONS_MAX && of_peer < DATA_CONNECTIONS_PER_PEER_MAX;
         if admitted {
             self.0.insert(connection, peer);
         }
@@ -118,7 +116,7 @@ mod tests {
     fn one_peer_cannot_hold_every_connection() {
         let mut open = Open::default();
         let of_one = (0..DATA_CONNECTIONS_MAX as u64).filter(|n| open.admit(*n, peer(1))).count();
-        assert_eq!(of_one, CONNECTIONS_PER_PEER_MAX);
+        assert_eq!(of_one, DATA_CONNECTIONS_PER_PEER_MAX);
         assert!(open.admit(1_000, peer(2)), "others are served");
         open.forget(0);
         assert!(open.admit(1_001, peer(1)), "a closed one makes room");

@@ -4,7 +4,6 @@
 //! What it is not: whom to ask (see `providers`), or writing files (see `write`).
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Instant;
 
 use futures::StreamExt;
@@ -62,20 +61,10 @@ pub(crate) struct Got {
 /// Shards of one revision fetched at once.
 const SHARDS_AT_ONCE: usize = 8;
 
-/// Makes a revision be here, whole.
+/// Makes a revision be here, whole, unless the blobs' disk has too little room for it.
 pub(crate) async fn fetch(
     net: &Net,
     head: &Signed<Head>,
-    progress: &ProgressSender,
-) -> Result<Got, GetError> {
-    fetch_onto(net, head, None, progress).await
-}
-
-/// Makes a revision be here, whole, unless the disk of `dir` has too little room for it.
-pub(crate) async fn fetch_onto(
-    net: &Net,
-    head: &Signed<Head>,
-    dir: Option<&Path>,
     progress: &ProgressSender,
 ) -> Result<Got, GetError> {
     let started = Instant::now();
@@ -89,9 +78,7 @@ pub(crate) async fn fetch_onto(
     let manifest = Manifest::from_bytes(&bytes)?;
     let shards = missing(net.blobs(), &manifest).await;
     let needed = shards.iter().map(|(_, shard)| shard.bytes).sum::<u64>();
-    if let Some(dir) = dir {
-        check_room(dir, needed)?;
-    }
+    check_room(net.blobs().directory(), needed)?;
     let total = manifest.bytes();
     let mut done = total.saturating_sub(needed);
     let mut fetched = futures::stream::iter(shards)

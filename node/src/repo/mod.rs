@@ -8,13 +8,15 @@ mod cut;
 mod fetch;
 mod heads;
 mod keys;
+mod model;
 mod providers;
 mod room;
 mod share;
 mod write;
 
-pub(crate) use fetch::{GetError, Got, fetch, fetch_onto, revision_view};
+pub(crate) use fetch::{GetError, fetch, revision_view};
 pub(crate) use heads::{HeadBook, HeadError, Resolved};
+pub(crate) use model::{ModelFiles, read_model};
 pub(crate) use providers::{PEERS_EVERY, first_peer_deadline, hint};
 pub(crate) use share::{ShareError, share};
 pub(crate) use write::{Present, write_out};

@@ -7,8 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use consent::permit::TrainOther;
-use protocol::limits::{HELD_OUT_BYTES_MAX, MODEL_CONFIG_BYTES_MAX};
-use protocol::manifest::Manifest;
+use protocol::limits::HELD_OUT_BYTES_MAX;
 use protocol::run::{Admission, ConsentSpec, ModelSpec, RoundSpec, RunSpec};
 use protocol::weights::Weights;
 use protocol::{FileHash, Message, PublicKey, SecretKey, Signed};
@@ -21,7 +20,7 @@ use crate::announce::announce_head;
 use crate::api::ProgressSender;
 use crate::clock::now_ms;
 use crate::net::BlobError;
-use crate::repo::{self, GetError, HeadBook, HeadError, Present, ShareError};
+use crate::repo::{self, GetError, HeadBook, HeadError, ModelFiles, Present, ShareError};
 
 /// Why a run was not created.
 #[derive(Debug, thiserror::Error)]
@@ -152,7 +151,8 @@ async fn from_repo(
     let got = repo::fetch(&means.net, &resolved.head, progress).await?;
     let dir = tempfile::tempdir()?;
     repo::write_out(means.net.blobs(), &got.manifest, dir.path(), Present::Stays).await?;
-    let (config, config_json, weights) = read_model(&got.manifest, dir.path(), text)?;
+    let ModelFiles { config, config_json, weights } =
+        repo::read_model(dir.path(), text).map_err(|e| CreateError::Model(e.to_string()))?;
     Ok(Start {
         weights,
         config,
@@ -160,29 +160,6 @@ async fn from_repo(
         repo: resolved.head.value().name.clone(),
         files: None,
     })
-}
-
-fn read_model(
-    manifest: &Manifest,
-    dir: &Path,
-    text: &str,
-) -> Result<(ModelConfig, Vec<u8>, Weights), CreateError> {
-    for needed in ["config.json", "model.safetensors"] {
-        if manifest.file(needed).is_none() {
-            return Err(CreateError::Model(format!("{text} has no {needed}: a run needs both")));
-        }
-    }
-    let config_path = dir.join("config.json");
-    let length = std::fs::metadata(&config_path)?.len();
-    if length > MODEL_CONFIG_BYTES_MAX as u64 {
-        return Err(CreateError::Model(format!("{text}: config.json has {length} bytes")));
-    }
-    let config_json = std::fs::read(&config_path)?;
-    let model = |error: &dyn std::fmt::Display| CreateError::Model(format!("{text}: {error}"));
-    let config = ModelConfig::from_json(&config_json).map_err(|e| model(&e))?;
-    let weights = trainer::read_weights(&dir.join("model.safetensors")).map_err(|e| model(&e))?;
-    Model::check(&config, &weights).map_err(|e| model(&e))?;
-    Ok((config, config_json, weights))
 }
 
 /// Makes a new model for a table's columns and classes.

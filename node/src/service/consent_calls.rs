@@ -8,6 +8,7 @@ use std::path::Path;
 
 use consent::{Policy, Silence, Use};
 use protocol::ContentId;
+use protocol::limits::OPT_IN_DAYS_MAX;
 
 use super::{NodeService, existing, failed, misused};
 use crate::announce::publish;
@@ -20,8 +21,6 @@ use crate::works::works_under;
 
 /// How long an opt-in holds if nothing is said.
 const OPT_IN_DAYS: u64 = 365;
-/// The longest an opt-in may hold: what the default policy counts at most.
-const OPT_IN_DAYS_MAX: u64 = 730;
 const DAY_MS: u64 = 24 * 3_600_000;
 /// Refusals that an answer lists; all are counted.
 const REFUSALS_MAX: usize = 1_000;

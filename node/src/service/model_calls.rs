@@ -3,22 +3,19 @@
 //! Invariants: `get` writes nothing outside the node before the whole revision is here.
 //! What it is not: how repos work (see `repo`).
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use consent::{Policy, Silence};
-use protocol::limits::MODEL_CONFIG_BYTES_MAX;
 use protocol::manifest::Manifest;
-use protocol::weights::Weights;
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use trainer::{Model, ModelConfig};
 
 use super::{NodeService, existing, failed, misused};
 use crate::announce::announce_head;
 use crate::api::dto::{EvalReply, EvalRequest, GetReply, GetRequest, RevisionView, ShareRequest};
 use crate::api::{Answer, ProgressSender};
 use crate::repo::{
-    self, Got, HeadError, PEERS_EVERY, Present, Resolved, ShareError, first_peer_deadline,
+    self, HeadError, ModelFiles, PEERS_EVERY, Present, Resolved, ShareError, first_peer_deadline,
     revision_view,
 };
 use crate::run::evaluate_table;
@@ -68,7 +65,7 @@ impl NodeService {
     ) -> Answer<GetReply> {
         let resolved = self.resolve(&request.model).await?;
         let net = &self.means.net;
-        let got = self.fetch(&resolved, progress).await?;
+        let got = repo::fetch(net, &resolved.head, progress).await.map_err(failed)?;
         if let Some(out) = &request.out {
             let present = if request.overwrite { Present::Replaced } else { Present::Stays };
             let (blobs, out) = (net.blobs(), Path::new(out));
@@ -102,14 +99,15 @@ impl NodeService {
                 failure
             })?;
             let net = &self.means.net;
-            let got = self.fetch(&resolved, progress).await?;
+            let got = repo::fetch(net, &resolved.head, progress).await.map_err(failed)?;
             fetched = tempfile::tempdir().map_err(failed)?;
             let (blobs, out) = (net.blobs(), fetched.path());
             repo::write_out(blobs, &got.manifest, out, Present::Stays).await.map_err(failed)?;
             net.provide(resolved.head.value().revision.into()).await;
             fetched.path()
         };
-        let (config, weights) = read_model(dir, &request.model)?;
+        let ModelFiles { config, weights, .. } =
+            repo::read_model(dir, &request.model).map_err(failed)?;
         let policy = Policy { default: Silence::OptOut, ..Policy::default() };
         let (ledger, device) = (&self.means.ledger, &self.means.device);
         let (evaluation, excluded) = tokio::task::block_in_place(|| {
@@ -117,12 +115,6 @@ impl NodeService {
         })
         .map_err(failed)?;
         Ok(EvalReply { model: weights.root(), evaluation, excluded })
-    }
-
-    /// Fetches a revision, if the disk of the data directory has room for it.
-    async fn fetch(&self, resolved: &Resolved, progress: &ProgressSender) -> Answer<Got> {
-        let (net, dir) = (&self.means.net, self.home.dir());
-        repo::fetch_onto(net, &resolved.head, Some(dir), progress).await.map_err(failed)
     }
 
     /// The head that a text names. What nobody shared is waited for a moment on a node that knows
@@ -169,31 +161,6 @@ impl NodeService {
 
 fn is_unknown(found: &Result<Resolved, HeadError>) -> bool {
     matches!(found, Err(HeadError::Unknown(_)))
-}
-
-fn read_model(dir: &Path, name: &str) -> Answer<(ModelConfig, Weights)> {
-    let (config, path) = (dir.join("config.json"), dir.join("model.safetensors"));
-    for (file, is_there) in [("config.json", config.exists()), ("model.safetensors", path.exists())]
-    {
-        if !is_there {
-            let needs = "a model is a config.json and a model.safetensors";
-            return Err(failed(format!("{name} holds no {file}: {needs}")));
-        }
-    }
-    let said = |path: &PathBuf, error: &dyn std::fmt::Display| {
-        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        failed(format!("{name}: {file}: {error}"))
-    };
-    let length = std::fs::metadata(&config).map_err(|e| said(&config, &e))?.len();
-    if length > MODEL_CONFIG_BYTES_MAX as u64 {
-        return Err(said(&config, &format!("it has {length} bytes")));
-    }
-    let json = std::fs::read(&config).map_err(|e| said(&config, &e))?;
-    // Its errors name the file.
-    let config = ModelConfig::from_json(&json).map_err(|e| failed(format!("{name}: {e}")))?;
-    let weights = trainer::read_weights(&path).map_err(|e| said(&path, &e))?;
-    Model::check(&config, &weights).map_err(|e| said(&path, &e))?;
-    Ok((config, weights))
 }
 
 fn default_name(path: &Path) -> Answer<String> {
