@@ -15,7 +15,7 @@
 use protocol::round::DataCommit;
 use protocol::{ContentId, FileHash, merkle};
 
-use crate::gate::Denial;
+use crate::denial::Denial;
 use crate::policy::Policy;
 
 /// Commits to the works used and those denied, all decided on one `frontier` (its id) under one
@@ -53,7 +53,7 @@ pub fn excluded_leaf(denial: &Denial) -> [u8; 64] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::DenialReason;
+    use crate::denial::DenialReason;
     use crate::use_atom::Use;
     use protocol::RecordId;
 
@@ -63,6 +63,7 @@ mod tests {
             about: Use::TrainOther,
             reason: DenialReason::Denied,
             records: records.iter().map(|record| RecordId::of(record)).collect(),
+            found: None,
         }
     }
 

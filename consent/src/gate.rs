@@ -2,73 +2,32 @@
 //!
 //! The effective value of a work for a use is the join (maximum) of all live claims. `deny` and
 //! `constrained` refuse, as no agreement can match yet; `allow` permits; silence is the policy's.
-//! An allow is live once it has cooled and until it ends.
+//! An allow is live once it has cooled, until it ends, if its speaker has the standing that the
+//! policy asks for; one in dispute refuses until a witness of the policy speaks for it or its author
+//! lifts it.
+//!
+//! A claim by likeness may be chance or malice. It refuses like any other, but for two cases: where
+//! a witness of the policy speaks for an allow that names the very bytes and not for the claim; and
+//! where, in one data set, it would refuse more works than the policy's reach.
 //!
 //! Invariants: pure and total: the same records, policy and time give the same answer, and there
 //! is no error that permits. What it is not: a cache. It borrows the ledger, so no record comes in
 //! between its answers.
 
-use std::collections::BTreeSet;
-use std::fmt;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::limits::DENIAL_RECORDS_MAX;
 use protocol::{ContentId, FileHash, RecordId};
 
-use crate::claim::{Claim, ClaimState};
-use crate::ledger::Ledger;
+use crate::denial::{Denial, DenialReason};
+use crate::hamming::Scratch;
+use crate::ledger::{Claim, ClaimState, Ledger};
 use crate::permit::{Permit, Usage};
-use crate::policy::{Policy, Silence};
+use crate::policy::{Likeness, Policy, Silence};
+use crate::standing::Standing;
 use crate::use_atom::{Use, Value};
-
-/// Why a work may not be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DenialReason {
-    /// Somebody denied it; the records say who.
-    Denied,
-    /// Somebody allowed it under terms, and no agreement is known.
-    Constrained,
-    /// It was allowed, but every allow has ended, was lifted, is void, or still cools.
-    AllowNotLive,
-    /// Nobody spoke, and under this policy silence is no.
-    Silent,
-}
-
-/// A refusal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Denial {
-    /// The work.
-    pub work: ContentId,
-    /// For which use it was asked.
-    pub about: Use,
-    /// Why.
-    pub reason: DenialReason,
-    /// The records behind the reason, sorted, the first few if there are many.
-    pub records: Vec<RecordId>,
-}
-
-impl fmt::Display for DenialReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Denied => "denied",
-            Self::Constrained => "allowed only under terms, and no agreement is known",
-            Self::AllowNotLive => "allowed, but not now: the allow has ended, was lifted, or waits out the cooling time",
-            Self::Silent => "nobody allowed it, and silence is no",
-        })
-    }
-}
-
-impl fmt::Display for Denial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} may not be used for {}: {}", self.work.short(), self.about, self.reason)?;
-        match self.records.split_first() {
-            None => Ok(()),
-            Some((first, [])) => write!(f, " (record {})", first.short()),
-            Some((first, rest)) => {
-                write!(f, " (record {} and {} more)", first.short(), rest.len())
-            }
-        }
-    }
-}
+use crate::work::{Match, Work};
 
 /// A ledger, a policy and a moment, ready to decide.
 #[derive(Debug)]
@@ -77,13 +36,55 @@ pub struct Gate<'a> {
     policy: &'a Policy,
     now_ms: u64,
     frontier: FileHash,
+    scratch: RefCell<Scratch>,
+    /// Room for the claims about one work.
+    counted: RefCell<Vec<Counted>>,
+}
+
+/// A claim, with what it amounts to under this policy at this moment.
+#[derive(Debug, Clone, Copy)]
+struct Counted {
+    claim: Claim,
+    effective: Value,
+}
+
+/// Claims of likeness that a data set made look like malice or chance.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SetAside(BTreeSet<RecordId>);
+
+/// Which works of a data set each claim of likeness would refuse, as many as the reach needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reach(BTreeMap<RecordId, BTreeSet<ContentId>>);
+
+impl Reach {
+    /// Adds what was counted of another piece of the data set.
+    pub fn merge(&mut self, other: Self) {
+        for (record, works) in other.0 {
+            self.0.entry(record).or_default().extend(works);
+        }
+    }
+
+    /// The claims that reach too far.
+    pub fn beyond(&self, likeness: &Likeness) -> SetAside {
+        let reach_max = likeness.reach_max as usize;
+        let far = self.0.iter().filter(|(_, reached)| reached.len() > reach_max);
+        SetAside(far.map(|(record, _)| *record).collect())
+    }
+}
+
+impl SetAside {
+    /// The statements set aside.
+    pub fn records(&self) -> impl Iterator<Item = &RecordId> {
+        self.0.iter()
+    }
 }
 
 impl<'a> Gate<'a> {
     /// The gate over `ledger` under `policy` at `now_ms` (milliseconds since 1970, of the clock
     /// that also says when records are received).
     pub fn new(ledger: &'a Ledger, policy: &'a Policy, now_ms: u64) -> Self {
-        Self { ledger, policy, now_ms, frontier: ledger.frontier().id() }
+        let (scratch, counted) = (RefCell::new(Scratch::new()), RefCell::default());
+        Self { ledger, policy, now_ms, frontier: ledger.frontier_id(), scratch, counted }
     }
 
     /// The id of the ledger's frontier, which every permit of this gate carries.
@@ -91,13 +92,22 @@ impl<'a> Gate<'a> {
         self.frontier
     }
 
-    /// Decides on one work.
+    /// Decides on one work of which nothing but the bytes is known.
     pub fn decide<U: Usage>(&self, work: ContentId) -> Result<Permit<U>, Denial> {
-        self.check(work, U::USE)?;
-        Ok(Permit::issue(work, self.frontier))
+        self.decide_work(&Work::from(work), &SetAside::default())
     }
 
-    /// Decides on many works, in the order given.
+    /// Decides on one work of a data set of which [`Gate::set_aside`] told.
+    pub fn decide_work<U: Usage>(
+        &self,
+        work: &Work,
+        aside: &SetAside,
+    ) -> Result<Permit<U>, Denial> {
+        self.check(work, U::USE, aside)?;
+        Ok(Permit::issue(work.content, self.frontier))
+    }
+
+    /// Decides on many works of which nothing but the bytes is known, in the order given.
     pub fn decide_many<U: Usage>(
         &self,
         works: impl IntoIterator<Item = ContentId>,
@@ -112,34 +122,126 @@ impl<'a> Gate<'a> {
         (permits, denials)
     }
 
+    /// The claims of likeness that would refuse more of these works than the policy's reach, and
+    /// for which no witness speaks.
+    pub fn set_aside<'w>(&self, works: impl IntoIterator<Item = &'w Work>, about: Use) -> SetAside {
+        let mut reach = Reach::default();
+        self.count_reach(works, about, &mut reach);
+        reach.beyond(&self.policy.likeness)
+    }
+
+    /// Counts into `reach` what claims of likeness would refuse of these works: a data set that is
+    /// too large for [`Gate::set_aside`] is counted piece by piece, by gates of one policy.
+    pub fn count_reach<'w>(
+        &self,
+        works: impl IntoIterator<Item = &'w Work>,
+        about: Use,
+        reach: &mut Reach,
+    ) {
+        let reach_max = self.policy.likeness.reach_max as usize;
+        for work in works.into_iter().filter(|work| work.marks.is_some()) {
+            self.each_claim(work, about, |claim| {
+                if claim.found.is_likeness() && self.effective(&claim).restricts() {
+                    let reached = reach.0.entry(claim.record).or_default();
+                    if reached.len() <= reach_max && self.standing(&claim) < Standing::Registrar {
+                        reached.insert(work.content);
+                    }
+                }
+            });
+        }
+    }
+
     /// The answer without a permit: for telling people, not for using the work.
-    pub fn check(&self, work: ContentId, about: Use) -> Result<(), Denial> {
-        let value = self.value(work, about);
+    pub fn check(&self, work: &Work, about: Use, aside: &SetAside) -> Result<(), Denial> {
+        let mut counted = self.counted.borrow_mut();
+        counted.clear();
+        self.count(work, about, aside, &mut counted);
+        let value = joined(&counted);
         let reason = match (value, self.policy.default) {
             (Value::Deny, _) => DenialReason::Denied,
             (Value::Constrained, _) => DenialReason::Constrained,
             (Value::Allow, _) | (Value::Unset, Silence::OptOut) => return Ok(()),
             (Value::Unset, Silence::OptIn) => {
-                if self.claims(work, about).any(|claim| claim.value == Value::Allow) {
+                if counted.iter().any(|counted| counted.claim.value == Value::Allow) {
                     DenialReason::AllowNotLive
                 } else {
                     DenialReason::Silent
                 }
             }
         };
-        let records = self.records(work, about, reason);
-        Err(Denial { work, about, reason, records })
+        Err(denial(work.content, about, reason, &counted))
     }
 
     /// The join of all live claims.
-    pub fn value(&self, work: ContentId, about: Use) -> Value {
-        self.claims(work, about)
-            .filter(|claim| self.is_live(claim))
-            .fold(Value::Unset, |joined, claim| joined.join(claim.value))
+    pub fn value(&self, work: &Work, about: Use, aside: &SetAside) -> Value {
+        let mut counted = Vec::new();
+        self.count(work, about, aside, &mut counted);
+        joined(&counted)
     }
 
-    fn claims(&self, work: ContentId, about: Use) -> impl Iterator<Item = Claim> {
-        self.ledger.claims(work).filter(move |claim| claim.about == about)
+    /// Every claim about a work for one use, ended ones included, in no particular order.
+    pub fn claims(&self, work: &Work, about: Use) -> Vec<Claim> {
+        let mut claims: Vec<Claim> = Vec::new();
+        self.each_claim(work, about, |claim| claims.push(claim));
+        claims
+    }
+
+    fn each_claim(&self, work: &Work, about: Use, mut visit: impl FnMut(Claim)) {
+        let mut scratch = self.scratch.borrow_mut();
+        self.ledger.find(work, &self.policy.likeness, &mut scratch, |slot, found| {
+            if let Some(claim) = self.ledger.claim(slot, about, found) {
+                visit(claim);
+            }
+        });
+    }
+
+    /// Every claim with what it amounts to here and now.
+    fn count(&self, work: &Work, about: Use, aside: &SetAside, counted: &mut Vec<Counted>) {
+        let vouched = work.marks.is_some() && self.is_vouched(work.content, about);
+        self.each_claim(work, about, |claim| {
+            let weak = claim.found.is_likeness()
+                && (aside.0.contains(&claim.record)
+                    || vouched && self.standing(&claim) < Standing::Registrar);
+            let effective = if weak { Value::Unset } else { self.effective(&claim) };
+            counted.push(Counted { claim, effective });
+        });
+    }
+
+    /// Whether a witness speaks for an allow of these very bytes.
+    fn is_vouched(&self, content: ContentId, about: Use) -> bool {
+        let mut vouched = false;
+        self.each_claim(&Work::from(content), about, |claim| {
+            vouched |= claim.value == Value::Allow
+                && claim.found == Match::Content
+                && self.is_live(&claim)
+                && self.standing(&claim) >= Standing::Registrar;
+        });
+        vouched
+    }
+
+    fn standing(&self, claim: &Claim) -> Standing {
+        self.ledger.standing_of(claim, &self.policy.witnesses)
+    }
+
+    /// What a claim amounts to by itself.
+    fn effective(&self, claim: &Claim) -> Value {
+        if claim.found == Match::Place && self.standing(claim) < self.policy.place_standing {
+            return Value::Unset;
+        }
+        match claim.value {
+            // Until its author lifts it, even when it has ended or is void: a fork by a thief must
+            // not end what the doubt refuses.
+            Value::Allow if claim.state != ClaimState::Lifted && self.is_doubted(claim) => {
+                Value::Deny
+            }
+            value if self.is_live(claim) => value,
+            _ => Value::Unset,
+        }
+    }
+
+    /// Whether somebody doubts an allow, and no witness speaks for it.
+    fn is_doubted(&self, claim: &Claim) -> bool {
+        self.ledger.is_doubted(claim) && self.standing(claim) < Standing::Registrar
     }
 
     fn is_live(&self, claim: &Claim) -> bool {
@@ -149,20 +251,30 @@ impl<'a> Gate<'a> {
         let from_ms = claim.received_ms.saturating_add(self.policy.cooling_ms);
         let until_ms = claim.received_ms.saturating_add(self.policy.allow_ms_max);
         let until_ms = claim.not_after_ms.map_or(0, |not_after_ms| not_after_ms.min(until_ms));
+        let needed = self.policy.allow_standing;
         (from_ms..until_ms).contains(&self.now_ms)
+            && (needed == Standing::SelfAsserted || self.standing(claim) >= needed)
     }
+}
 
-    fn records(&self, work: ContentId, about: Use, reason: DenialReason) -> Vec<RecordId> {
-        let behind = |claim: &Claim| match reason {
-            DenialReason::Denied => claim.value == Value::Deny && self.is_live(claim),
-            DenialReason::Constrained => claim.value == Value::Constrained && self.is_live(claim),
-            DenialReason::AllowNotLive => claim.value == Value::Allow,
-            DenialReason::Silent => false,
-        };
-        let sorted: BTreeSet<RecordId> =
-            self.claims(work, about).filter(behind).map(|claim| claim.record).collect();
-        sorted.into_iter().take(DENIAL_RECORDS_MAX).collect()
-    }
+fn joined(counted: &[Counted]) -> Value {
+    counted.iter().fold(Value::Unset, |joined, counted| joined.join(counted.effective))
+}
+
+fn denial(work: ContentId, about: Use, reason: DenialReason, counted: &[Counted]) -> Denial {
+    let is_behind = |counted: &&Counted| match reason {
+        DenialReason::Denied => counted.effective == Value::Deny,
+        DenialReason::Constrained => counted.effective == Value::Constrained,
+        DenialReason::AllowNotLive => counted.claim.value == Value::Allow,
+        DenialReason::Silent => false,
+    };
+    let behind = || counted.iter().filter(is_behind).map(|counted| counted.claim);
+    let found = behind().map(|claim| claim.found).reduce(Match::nearer);
+    let mut records: Vec<RecordId> = behind().map(|claim| claim.record).collect();
+    records.sort_unstable();
+    records.dedup();
+    records.truncate(DENIAL_RECORDS_MAX);
+    Denial { work, about, reason, records, found }
 }
 
 #[cfg(test)]
@@ -184,7 +296,7 @@ mod tests {
     fn ledger_with(statement: &Statement) -> (Ledger, RecordId) {
         let key = |seed| SecretKey::from_seed(&[seed; 32]);
         let me = Identity::new(key(1), key(2), 0);
-        let genesis = me.genesis().expect("genesis");
+        let genesis = me.genesis(0).expect("genesis");
         let statement = &statement.over([work(1)])[0];
         let record = me.statement(&head_at(&genesis), statement).expect("statement");
         let mut ledger = Ledger::new();
@@ -198,7 +310,7 @@ mod tests {
     #[test]
     fn an_allow_cools_then_counts_then_ends() {
         let (ledger, id) = ledger_with(&Statement::allow(&[USE], 100));
-        let policy = Policy { default: Silence::OptIn, cooling_ms: 10, allow_ms_max: 1_000 };
+        let policy = Policy { cooling_ms: 10, allow_ms_max: 1_000, ..Policy::default() };
         let reason = |policy: &Policy, now_ms: u64| {
             let gate = Gate::new(&ledger, policy, now_ms);
             gate.decide::<TrainOther>(work(1)).map(Permit::spend).map_err(|d| d.reason)
@@ -207,18 +319,18 @@ mod tests {
         assert_eq!(reason(&policy, 10), Ok(work(1)));
         assert_eq!(reason(&policy, 99), Ok(work(1)));
         assert_eq!(reason(&policy, 100), Err(DenialReason::AllowNotLive));
-        assert_eq!(
-            reason(&Policy { allow_ms_max: 50, ..policy }, 50),
-            Err(DenialReason::AllowNotLive)
-        );
+        let shorter = Policy { allow_ms_max: 50, ..policy.clone() };
+        assert_eq!(reason(&shorter, 50), Err(DenialReason::AllowNotLive));
         // Where silence is yes, an ended allow is silence.
-        assert_eq!(reason(&Policy { default: Silence::OptOut, ..policy }, 100), Ok(work(1)));
+        let open = Policy { default: Silence::OptOut, ..policy.clone() };
+        assert_eq!(reason(&open, 100), Ok(work(1)));
 
         let gate = Gate::new(&ledger, &policy, 200);
-        let denial = gate.check(work(1), USE).unwrap_err();
+        let check = |n, about| gate.check(&work(n).into(), about, &SetAside::default());
+        let denial = check(1, USE).unwrap_err();
         assert_eq!(denial.records, [id]);
-        assert_eq!(gate.check(work(2), USE).unwrap_err().reason, DenialReason::Silent);
-        assert_eq!(gate.check(work(1), Use::Mine).unwrap_err().reason, DenialReason::Silent);
+        assert_eq!(check(2, USE).unwrap_err().reason, DenialReason::Silent);
+        assert_eq!(check(1, Use::Mine).unwrap_err().reason, DenialReason::Silent);
     }
 
     #[test]
@@ -229,7 +341,7 @@ mod tests {
         let gate = Gate::new(&ledger, &open, 0);
         let (permits, denials) = gate.decide_many::<TrainOther>([work(1), work(2)]);
         assert_eq!(permits.len(), 1);
-        assert_eq!((permits[0].work(), permits[0].frontier()), (work(2), ledger.frontier().id()));
+        assert_eq!((permits[0].work(), permits[0].frontier()), (work(2), ledger.frontier_id()));
         assert_eq!(
             (denials[0].reason, &denials[0].records),
             (DenialReason::Constrained, &vec![id])
@@ -244,6 +356,6 @@ mod tests {
             )
         );
         assert!(gate.decide::<Evaluate>(work(1)).is_ok());
-        assert_eq!(gate.value(work(1), USE), Value::Constrained);
+        assert_eq!(gate.value(&work(1).into(), USE, &SetAside::default()), Value::Constrained);
     }
 }

@@ -5,10 +5,15 @@
 //! records on one head forks the feed; the caller persists a record before making the next.
 
 use protocol::limits::{LIFTED_MAX, RECORD_BYTES_MAX};
-use protocol::{FeedHead, FeedId, Message, PublicKey, RecordId, SecretKey, Signed, codec};
+use protocol::{
+    FeedHead, FeedId, FileHash, Message, PublicKey, RecordId, SecretKey, Signed, codec,
+};
 
-use crate::payload::root_commitment;
-use crate::payload::{GENESIS, Genesis, KEY_ROTATION, LIFT, Lift, Rotation, STATEMENT};
+use crate::payload::{
+    ATTESTATION, Attestation, Compromise, DELEGATION, DELEGATION_REVOCATION, DISPUTE, Delegation,
+    Dispute, GENESIS, Genesis, KEY_COMPROMISE, KEY_ROTATION, LIFT, Lift, RECONCILE, Reconcile,
+    Revocation, Rotation, STATEMENT, root_commitment,
+};
 use crate::record::{Record, record_id};
 use crate::statement::Statement;
 
@@ -24,6 +29,34 @@ pub enum SignError {
     /// The record would be too long.
     #[error("the record has {0} bytes, at most {RECORD_BYTES_MAX} are allowed")]
     TooLong(usize),
+    /// Only the root key may do it, and it is kept elsewhere.
+    #[error("the root key is needed, and it is kept elsewhere")]
+    NoRoot,
+}
+
+/// The root key, or what is known of it where it is kept elsewhere.
+#[derive(Debug, Clone)]
+pub enum RootKey {
+    /// The key.
+    Here(SecretKey),
+    /// What the feed commits to.
+    Elsewhere(FileHash),
+}
+
+impl RootKey {
+    /// What a genesis or a rotation commits to.
+    pub fn commitment(&self) -> FileHash {
+        match self {
+            Self::Here(key) => root_commitment(&key.public()),
+            Self::Elsewhere(commitment) => *commitment,
+        }
+    }
+}
+
+impl From<SecretKey> for RootKey {
+    fn from(key: SecretKey) -> Self {
+        Self::Here(key)
+    }
 }
 
 /// A person's or organisation's keys, for one of its feeds.
@@ -31,19 +64,19 @@ pub enum SignError {
 pub struct Identity {
     feed: FeedId,
     daily: SecretKey,
-    root: SecretKey,
+    root: RootKey,
 }
 
 impl Identity {
     /// An identity that is born with these keys, or that never rotated them.
-    pub fn new(daily: SecretKey, root: SecretKey, feed: u32) -> Self {
+    pub fn new(daily: SecretKey, root: impl Into<RootKey>, feed: u32) -> Self {
         let feed = FeedId { author: daily.public(), feed };
-        Self { feed, daily, root }
+        Self { feed, daily, root: root.into() }
     }
 
     /// An identity that has rotated its keys to these.
-    pub fn rotated(feed: FeedId, daily: SecretKey, root: SecretKey) -> Self {
-        Self { feed, daily, root }
+    pub fn rotated(feed: FeedId, daily: SecretKey, root: impl Into<RootKey>) -> Self {
+        Self { feed, daily, root: root.into() }
     }
 
     /// The identity's name for ever: its first daily public key.
@@ -56,9 +89,19 @@ impl Identity {
         self.feed
     }
 
-    /// The first record of a feed, for an identity that has not rotated.
-    pub fn genesis(&self) -> Result<Signed<Record>, SignError> {
-        let genesis = Genesis { root_commitment: root_commitment(&self.root.public()) };
+    /// The first record of a feed, for an identity that has not rotated, with so many bits of work
+    /// (see [`Genesis::worked`] for how long that takes).
+    pub fn genesis(&self, work_bits: u32) -> Result<Signed<Record>, SignError> {
+        self.genesis_with(self.birth().worked(self.feed, work_bits))
+    }
+
+    /// What the feed's first record says, before any work went into it.
+    pub fn birth(&self) -> Genesis {
+        Genesis { root_commitment: self.root.commitment(), work: 0 }
+    }
+
+    /// The first record of a feed with work that was done elsewhere.
+    pub fn genesis_with(&self, genesis: Genesis) -> Result<Signed<Record>, SignError> {
         self.sign(None, GENESIS, codec::encode(&genesis), &self.daily)
     }
 
@@ -94,14 +137,12 @@ impl Identity {
         head: &FeedHead,
         statements: impl IntoIterator<Item = RecordId>,
     ) -> Result<Vec<Signed<Record>>, SignError> {
-        let mut ids: Vec<RecordId> = statements.into_iter().collect();
-        ids.sort();
-        ids.dedup();
+        let ids = sorted(statements);
         let mut at = *head;
         let mut records = Vec::new();
         for chunk in ids.chunks(LIFTED_MAX) {
             let lift = Lift { statements: chunk.to_vec() };
-            let record = self.sign(Some(&at), LIFT, codec::encode(&lift), &self.root)?;
+            let record = self.sign(Some(&at), LIFT, codec::encode(&lift), self.root()?)?;
             at = head_at(&record);
             records.push(record);
         }
@@ -115,10 +156,102 @@ impl Identity {
         daily: SecretKey,
         root: SecretKey,
     ) -> Result<(Signed<Record>, Self), SignError> {
-        let root_commitment = root_commitment(&root.public());
-        let rotation = Rotation { daily: daily.public(), root_commitment };
-        let record = self.sign(Some(head), KEY_ROTATION, codec::encode(&rotation), &self.root)?;
+        let record = self.rotate_to(head, daily.public(), root_commitment(&root.public()))?;
         Ok((record, Self::rotated(self.feed, daily, root)))
+    }
+
+    /// The same for keys of which only the public part is here.
+    pub fn rotate_to(
+        &self,
+        head: &FeedHead,
+        daily: PublicKey,
+        root_commitment: FileHash,
+    ) -> Result<Signed<Record>, SignError> {
+        let rotation = Rotation { daily, root_commitment };
+        self.sign(Some(head), KEY_ROTATION, codec::encode(&rotation), self.root()?)
+    }
+
+    /// Word that one of the keys is in the wrong hands, from `kept` of this feed on; by the root
+    /// key, or by the daily key of itself where the root key is elsewhere.
+    pub fn compromise(
+        &self,
+        head: &FeedHead,
+        key: PublicKey,
+        kept: u64,
+    ) -> Result<Signed<Record>, SignError> {
+        let said = Compromise { key, kept };
+        let by = match &self.root {
+            RootKey::Elsewhere(_) if key == self.daily.public() => &self.daily,
+            _ => self.root()?,
+        };
+        self.sign(Some(head), KEY_COMPROMISE, codec::encode(&said), by)
+    }
+
+    /// Leave for another identity to speak, by the daily key.
+    pub fn delegate(
+        &self,
+        head: &FeedHead,
+        delegation: &Delegation,
+    ) -> Result<Signed<Record>, SignError> {
+        self.sign(Some(head), DELEGATION, codec::encode(delegation), &self.daily)
+    }
+
+    /// The end of delegations, by the daily key.
+    pub fn revoke(
+        &self,
+        head: &FeedHead,
+        delegations: impl IntoIterator<Item = RecordId>,
+    ) -> Result<Signed<Record>, SignError> {
+        let revocation = Revocation { delegations: sorted(delegations) };
+        self.sign(Some(head), DELEGATION_REVOCATION, codec::encode(&revocation), &self.daily)
+    }
+
+    /// A witness's word, by the daily key.
+    pub fn attest(
+        &self,
+        head: &FeedHead,
+        attestation: &Attestation,
+    ) -> Result<Signed<Record>, SignError> {
+        self.sign(Some(head), ATTESTATION, codec::encode(attestation), &self.daily)
+    }
+
+    /// Doubt about what others allowed, by the daily key.
+    pub fn dispute(
+        &self,
+        head: &FeedHead,
+        records: impl IntoIterator<Item = RecordId>,
+        reason: &str,
+    ) -> Result<Signed<Record>, SignError> {
+        let dispute = Dispute { records: sorted(records), reason: reason.to_owned() };
+        self.sign(Some(head), DISPUTE, codec::encode(&dispute), &self.daily)
+    }
+
+    /// The joining of the feed's other branches, which end with `heads`, to the one that ends with
+    /// `head`; by the root key.
+    pub fn reconcile(
+        &self,
+        head: &FeedHead,
+        heads: impl IntoIterator<Item = RecordId>,
+    ) -> Result<Signed<Record>, SignError> {
+        let reconcile = Reconcile { heads: sorted(heads) };
+        self.sign(Some(head), RECONCILE, codec::encode(&reconcile), self.root()?)
+    }
+
+    /// The public half of the daily key.
+    pub fn daily(&self) -> PublicKey {
+        self.daily.public()
+    }
+
+    /// The public half of the root key.
+    pub fn root_public(&self) -> Result<PublicKey, SignError> {
+        Ok(self.root()?.public())
+    }
+
+    fn root(&self) -> Result<&SecretKey, SignError> {
+        match &self.root {
+            RootKey::Here(key) => Ok(key),
+            RootKey::Elsewhere(_) => Err(SignError::NoRoot),
+        }
     }
 
     fn sign(
@@ -144,6 +277,13 @@ impl Identity {
     }
 }
 
+fn sorted(ids: impl IntoIterator<Item = RecordId>) -> Vec<RecordId> {
+    let mut ids: Vec<RecordId> = ids.into_iter().collect();
+    ids.sort();
+    ids.dedup();
+    ids
+}
+
 /// The head of a feed that ends with this record.
 pub fn head_at(record: &Signed<Record>) -> FeedHead {
     let value = record.value();
@@ -165,7 +305,7 @@ mod tests {
     #[test]
     fn what_is_signed_opens() {
         let identity = identity();
-        let genesis = identity.genesis().expect("genesis");
+        let genesis = identity.genesis(0).expect("genesis");
         let works = (0..400u32).map(|i| ContentId::of(&i.to_le_bytes()));
         let statements = Statement::deny(&Use::ALL).over(works);
         let records = identity.statements(&head_at(&genesis), &statements).expect("statements");
@@ -189,7 +329,7 @@ mod tests {
             term: "t".repeat(ORIGIN_TERM_BYTES_MAX),
         };
         let deny = Statement { origin: Some(origin), ..Statement::deny(&Use::ALL) };
-        let head = head_at(&identity.genesis().expect("genesis"));
+        let head = head_at(&identity.genesis(0).expect("genesis"));
         for statement in deny.over(works) {
             assert!(identity.statement(&head, &statement).is_ok());
         }
@@ -198,7 +338,7 @@ mod tests {
     #[test]
     fn a_head_of_another_feed_or_an_empty_statement_is_refused() {
         let identity = identity();
-        let head = head_at(&identity.genesis().expect("genesis"));
+        let head = head_at(&identity.genesis(0).expect("genesis"));
         let other = FeedHead { feed: FeedId { feed: 9, ..head.feed }, ..head };
         let deny = Statement::deny(&Use::ALL);
         assert!(matches!(identity.statement(&other, &deny), Err(SignError::OtherFeed(_))));

@@ -6,41 +6,49 @@
 //! Invariants: no IO, no clock, no randomness; the answer depends on the set of records, never on
 //! the order in which they came; doubt, forks and stolen daily keys only ever make it stricter.
 //!
-//! What it is not: a finder of similar works, a network, or a store. Callers bring records that
+//! What it is not: a network, or a store. Callers bring records that
 //! [`protocol::Signed::open`] opened, and keep the envelopes.
 
-mod author;
-pub mod claim;
+pub mod code;
 pub mod data_commit;
-mod feed;
-pub mod fork;
+pub mod denial;
+pub mod fingerprint;
 pub mod gate;
-mod held;
+pub mod hamming;
 pub mod identity;
 pub mod ledger;
 pub mod payload;
 pub mod permit;
 pub mod policy;
+pub mod proof;
 pub mod record;
 pub mod reopening;
 pub mod row;
+pub mod standing;
 pub mod statement;
 pub mod subject;
-mod sync;
+pub mod subject_map;
+pub mod terms;
 pub mod use_atom;
+pub mod work;
 
-pub use claim::{Claim, ClaimState};
+pub use code::CodeKind;
 pub use data_commit::commit_data;
-pub use fork::{Fork, ForkProof};
-pub use gate::{Denial, DenialReason, Gate};
-pub use identity::{Identity, head_at};
-pub use ledger::{InsertError, Inserted, Ledger};
+pub use denial::{Denial, DenialReason};
+pub use gate::{Gate, Reach, SetAside};
+pub use identity::{Identity, RootKey, head_at};
+pub use ledger::{
+    Admitted, CatchUp, Claim, ClaimState, FeedKeys, Fork, ForkProof, GivingDoubt, InsertError,
+    Inserted, Leave, Ledger, RecordState, TableSeed,
+};
 pub use payload::{Genesis, Lift, Payload, Rotation};
 pub use permit::{Permit, Usage};
-pub use policy::{Policy, Silence};
+pub use policy::{Likeness, Policy, Silence};
 pub use record::{Record, record_id};
 pub use reopening::Reopening;
 pub use row::{RowError, RowForm, file_content_id, row_content_id};
-pub use statement::{Origin, Remedy, Statement};
-pub use subject::Subject;
+pub use standing::Standing;
+pub use statement::{Behalf, Origin, Remedy, Statement, Terms};
+pub use subject::{Collection, Subject};
 pub use use_atom::{Use, Value};
+pub use work::{Marks, Match, Work};

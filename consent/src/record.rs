@@ -11,6 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use protocol::codec::{self, DecodeError};
 use protocol::limits::{FEED_RECORDS_MAX, RECORD_BYTES_MAX, RECORD_KIND_BYTES_MAX};
 use protocol::{FeedId, Message, PublicKey, RecordId, Signed};
 
@@ -46,9 +47,39 @@ impl Record {
     }
 }
 
+/// A record whose author is still bytes: mostly it is the signer, and a key that is known to be
+/// valid need not be found valid again, which takes a tenth of the time that a record takes.
+#[derive(Deserialize)]
+struct Wire<'a> {
+    #[serde(with = "serde_bytes")]
+    author: &'a [u8],
+    feed: u32,
+    seq: u64,
+    prev: Option<RecordId>,
+    kind: &'a str,
+    #[serde(with = "serde_bytes")]
+    payload: &'a [u8],
+}
+
+impl Wire<'_> {
+    fn record(self, signer: &PublicKey) -> Option<Record> {
+        let author = if self.author == signer.as_bytes() {
+            *signer
+        } else {
+            PublicKey::from_bytes(self.author.try_into().ok()?).ok()?
+        };
+        let (kind, payload) = (self.kind.into(), self.payload.into());
+        Some(Record { author, feed: self.feed, seq: self.seq, prev: self.prev, kind, payload })
+    }
+}
+
 impl Message for Record {
     const DOMAIN: &'static str = "accord/consent/v1";
     const BYTES_MAX: usize = RECORD_BYTES_MAX;
+
+    fn read(payload: &[u8], signer: &PublicKey) -> Result<Self, DecodeError> {
+        codec::decode_by(payload, Self::BYTES_MAX, |wire: Wire<'_>| wire.record(signer))
+    }
 
     fn check(&self, signer: &PublicKey) -> Result<(), String> {
         if !kind_is_well_formed(&self.kind) {
@@ -92,14 +123,14 @@ fn kind_is_well_formed(kind: &str) -> bool {
 mod tests {
     use super::*;
     use crate::payload::Genesis;
-    use protocol::{FileHash, SecretKey, codec};
+    use protocol::{FileHash, SecretKey};
 
     fn key() -> SecretKey {
         SecretKey::from_seed(&[1; 32])
     }
 
     fn genesis() -> Record {
-        let genesis = Genesis { root_commitment: FileHash::from_bytes([7; 32]) };
+        let genesis = Genesis { root_commitment: FileHash::from_bytes([7; 32]), work: 0 };
         Record {
             author: key().public(),
             feed: 0,
@@ -122,7 +153,7 @@ mod tests {
         let record = Record {
             seq: 3,
             prev: Some(RecordId::of(b"before")),
-            kind: "delegation".into(),
+            kind: "later-kind".into(),
             payload: vec![0xff, 0],
             ..genesis()
         };
@@ -144,7 +175,10 @@ mod tests {
             Record { kind: "statement".into(), ..genesis() },
             Record { kind: "unheard-of".into(), seq: u64::MAX, prev, ..genesis() },
             Record { payload: vec![], ..genesis() },
-            Record { payload: codec::encode(&Genesis { root_commitment: root }), ..genesis() },
+            Record {
+                payload: codec::encode(&Genesis { root_commitment: root, work: 0 }),
+                ..genesis()
+            },
             Record { author: SecretKey::from_seed(&[2; 32]).public(), ..genesis() },
         ];
         for record in broken {
@@ -156,10 +190,10 @@ mod tests {
     /// Any change here is a change of the wire format.
     const PINNED: &str = "\
         d2845826a201270458208a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f\
-        6f5ca05885a666617574686f7258208a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3\
+        6f5ca0588ba666617574686f7258208a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3\
         748801b40f6f5c64666565640063736571006470726576f6646b696e646767656e65736973677061\
-        796c6f61645833a16f726f6f745f636f6d6d69746d656e7458200707070707070707070707070707\
-        0707070707070707070707070707070707075840b93cb6bdd7d2d7ea6efdc0b5f0c6d5c010f613a5\
-        475b69d2af59d73f133bc112cc6f837e73eebf26b93ab3870785f6f04c82b4e89cf4b04927199b99\
-        b5c0fe09";
+        796c6f61645839a26f726f6f745f636f6d6d69746d656e7458200707070707070707070707070707\
+        07070707070707070707070707070707070764776f726b0058409ef7fd2e3d8387e0b75340593c6a\
+        e9c825a15cee8148a7dc77b8e85e50824e704d77c69ca35cebaee11219c10656d89338daa84e5e09\
+        1c7243d0adf9bd3e2d08";
 }

@@ -6,16 +6,17 @@
 //! Invariants: between and after these steps nothing is open that was not asked for.
 //! What it is not: an allow; after reopening a work nothing is said about it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::{ContentId, PublicKey, RecordId};
 
-use crate::claim::ClaimState;
-use crate::ledger::Ledger;
-use crate::payload::Payload;
+use crate::hamming::Scratch;
+use crate::ledger::{ClaimState, Ledger};
+use crate::policy::Likeness;
 use crate::statement::Statement;
 use crate::subject::Subject;
 use crate::use_atom::{Use, Value};
+use crate::work::{Match, Work};
 
 /// What to sign to reopen works, in this order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,34 +28,41 @@ pub struct Reopening {
 }
 
 impl Ledger {
-    /// What `author` must sign so that none of its own restrictions holds `works` back from `uses`
-    /// any more. Empty if none does.
-    pub fn reopening(
+    /// The statements of `author` that hold one of `works` back from one of `uses`.
+    pub fn restricting(
         &self,
         author: PublicKey,
         works: &BTreeSet<ContentId>,
         uses: &[Use],
-    ) -> Reopening {
-        let mut lifted = BTreeSet::new();
+    ) -> BTreeSet<RecordId> {
+        let mut restricting = BTreeSet::new();
+        let (likeness, mut scratch) = (Likeness::default(), Scratch::new());
         for work in works {
-            let restricting = self.claims(*work).filter(|claim| {
-                claim.author == author
-                    && claim.state == ClaimState::Live
-                    && claim.value.restricts()
-                    && uses.contains(&claim.about)
+            self.find(&Work::from(*work), &likeness, &mut scratch, |slot, found| {
+                let claims = uses.iter().filter_map(|about| self.claim(slot, *about, found));
+                let held = claims.filter(|claim| {
+                    claim.author == author
+                        && claim.found == Match::Content
+                        && claim.state == ClaimState::Live
+                        && claim.value.restricts()
+                });
+                restricting.extend(held.map(|claim| claim.record));
             });
-            lifted.extend(restricting.map(|claim| claim.record));
         }
-        let statements = lifted.iter().filter_map(|id| self.statement(id));
-        let restated = statements.flat_map(|old| remainder(&old, works, uses)).collect();
-        Reopening { restated, lifted: lifted.into_iter().collect() }
+        restricting
     }
+}
 
-    fn statement(&self, id: &RecordId) -> Option<Statement> {
-        match self.record(id)?.value().payload() {
-            Ok(Payload::Statement(statement)) => Some(statement),
-            _ => None,
-        }
+impl Reopening {
+    /// What must be signed so that none of these statements, which are all that
+    /// [`Ledger::restricting`] named, holds `works` back from `uses` any more.
+    pub fn of(
+        statements: &BTreeMap<RecordId, Statement>,
+        works: &BTreeSet<ContentId>,
+        uses: &[Use],
+    ) -> Self {
+        let restated = statements.values().flat_map(|old| remainder(old, works, uses)).collect();
+        Self { restated, lifted: statements.keys().copied().collect() }
     }
 }
 
@@ -67,6 +75,9 @@ fn remainder(old: &Statement, works: &BTreeSet<ContentId>, uses: &[Use]) -> Vec<
     fewer.rules.retain(|(about, value)| !(value.restricts() && uses.contains(about)));
     if fewer.rules.iter().all(|(_, value)| *value != Value::Allow) {
         fewer.not_after_ms = None;
+    }
+    if fewer.rules.iter().all(|(_, value)| *value != Value::Constrained) {
+        fewer.terms = None;
     }
     let mut restated = old.over_subjects(others);
     if !fewer.rules.is_empty() {

@@ -8,9 +8,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use protocol::ContentId;
-use protocol::limits::{ORIGIN_NAME_BYTES_MAX, ORIGIN_TERM_BYTES_MAX, SUBJECTS_MAX};
+use protocol::limits::{
+    ORIGIN_NAME_BYTES_MAX, ORIGIN_TERM_BYTES_MAX, SUBJECTS_BYTES_MAX, SUBJECTS_MAX, URI_BYTES_MAX,
+};
+use protocol::{ContentId, FileHash, PublicKey, RecordId};
 
+use crate::code::is_telling;
 use crate::subject::Subject;
 use crate::use_atom::{Use, Value};
 
@@ -38,6 +41,12 @@ pub enum StatementError {
     /// A restriction with an end.
     #[error("a restriction does not lapse; leave out not_after_ms")]
     RestrictionWithEnd,
+    /// Terms without a use that they are for, or a link that is too long.
+    #[error("terms are for a constrained use, and their link has 1 to {URI_BYTES_MAX} bytes")]
+    Terms,
+    /// A code that nearly every empty page has.
+    #[error("a code with nearly all bits alike stands for no work")]
+    BlankCode,
     /// The origin's text is too long.
     #[error("the origin's {field} has {bytes} bytes, at most {bytes_max} are allowed")]
     Origin {
@@ -59,6 +68,24 @@ pub struct Origin {
     pub version: String,
     /// The term, verbatim.
     pub term: String,
+}
+
+/// In whose name a statement is made, if not the author's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Behalf {
+    /// The identity spoken for.
+    pub principal: PublicKey,
+    /// Its record that gives leave for it.
+    pub delegation: RecordId,
+}
+
+/// Where the terms of a constrained use stand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// A link for people.
+    pub uri: String,
+    /// The blake3 hash of what stood there.
+    pub hash: FileHash,
 }
 
 /// What the author asks for where a work was used before the statement came.
@@ -87,6 +114,10 @@ pub struct Statement {
     pub origin: Option<Origin>,
     /// What is asked for where a work was used before.
     pub remedy: Remedy,
+    /// In whose name it is made.
+    pub behalf: Option<Behalf>,
+    /// The terms of its constrained uses.
+    pub terms: Option<Terms>,
 }
 
 impl Statement {
@@ -105,8 +136,9 @@ impl Statement {
         let mut rules: Vec<(Use, Value)> = uses.iter().map(|atom| (*atom, value)).collect();
         rules.sort();
         rules.dedup();
-        let (subjects, origin, remedy) = (Vec::new(), None, Remedy::default());
-        Self { subjects, rules, not_after_ms, origin, remedy }
+        let (subjects, remedy) = (Vec::new(), Remedy::default());
+        let (origin, behalf, terms) = (None, None, None);
+        Self { subjects, rules, not_after_ms, origin, remedy, behalf, terms }
     }
 
     /// The same rules over these works: as many statements as their number takes, none for none.
@@ -119,8 +151,31 @@ impl Statement {
         let mut sorted: Vec<Subject> = subjects.into_iter().collect();
         sorted.sort();
         sorted.dedup();
-        let chunks = sorted.chunks(SUBJECTS_MAX);
-        chunks.map(|chunk| Self { subjects: chunk.to_vec(), ..self.clone() }).collect()
+        let mut statements: Vec<Self> = Vec::new();
+        let mut room = 0;
+        for subject in sorted {
+            let bytes = subject.bytes();
+            match statements.last_mut() {
+                Some(last) if bytes <= room && last.subjects.len() < SUBJECTS_MAX => {
+                    room -= bytes;
+                    last.subjects.push(subject);
+                }
+                _ => {
+                    room = SUBJECTS_BYTES_MAX.saturating_sub(bytes);
+                    statements.push(Self { subjects: vec![subject], ..self.clone() });
+                }
+            }
+        }
+        statements
+    }
+
+    /// The value for each use, in the order of [`Use::ALL`].
+    pub fn values(&self) -> [Value; 7] {
+        let mut values = [Value::Unset; 7];
+        for (atom, value) in &self.rules {
+            values[*atom as usize] = *value;
+        }
+        values
     }
 
     /// Whether it holds any use back.
@@ -130,7 +185,7 @@ impl Statement {
 
     /// How many subjects are of a kind this version cannot match; they decide nothing here.
     pub fn subjects_unknown(&self) -> usize {
-        self.subjects.iter().filter(|subject| subject.content().is_none()).count()
+        self.subjects.iter().filter(|subject| !subject.is_known()).count()
     }
 
     /// Checks the rules that the module lists.
@@ -149,6 +204,17 @@ impl Statement {
         }
         if let Some((atom, _)) = self.rules.iter().find(|(_, value)| *value == Value::Unset) {
             return Err(StatementError::RuleUnset(*atom));
+        }
+        let blank =
+            |subject: &Subject| matches!(subject, Subject::Code(_, bits) if !is_telling(bits));
+        if self.subjects.iter().any(blank) {
+            return Err(StatementError::BlankCode);
+        }
+        if let Some(terms) = &self.terms {
+            let constrained = self.rules.iter().any(|(_, value)| *value == Value::Constrained);
+            if !constrained || !(1..=URI_BYTES_MAX).contains(&terms.uri.len()) {
+                return Err(StatementError::Terms);
+            }
         }
         let allows = self.rules.iter().any(|(_, value)| *value == Value::Allow);
         match self.not_after_ms {

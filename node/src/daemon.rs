@@ -14,9 +14,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::announce::provide_heads;
 use crate::api::{Address, Server, Token};
-use crate::home::{Home, HomeError};
+use crate::collections::keep_lists;
+use crate::home::{Home, HomeError, table_seed};
 use crate::inbox::Inbox;
-use crate::ledger_book::{LedgerBook, TakeError};
+use crate::ledger::{LedgerBook, TakeError};
+use crate::log::{LogBook, LogError, LogServer, WitnessBook, WitnessError};
 use crate::net::{Net, NetError, NetOptions};
 use crate::repo::{HeadBook, HeadError};
 use crate::run::{Means, RunBook, RunError};
@@ -37,6 +39,8 @@ pub struct UpOptions {
     pub data_port: u16,
     /// The local API's port; 0 picks a free one.
     pub api_port: u16,
+    /// The port of the log and witness that anyone may ask; 0 picks a free one, none serves neither.
+    pub log_port: Option<u16>,
     /// The address to listen on.
     pub bind: IpAddr,
     /// Peers to dial.
@@ -64,6 +68,9 @@ pub struct Ready {
     pub addresses: Vec<String>,
     /// Where the local API is.
     pub api: String,
+    /// Where the log and the witness are, if they are served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
 }
 
 /// Why a node did not start or had to stop.
@@ -72,6 +79,9 @@ pub enum UpError {
     /// The data directory.
     #[error(transparent)]
     Home(#[from] HomeError),
+    /// An identity in it.
+    #[error(transparent)]
+    Identity(#[from] crate::identity::IdentityError),
     /// The metadata.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -87,6 +97,12 @@ pub enum UpError {
     /// A run on disk.
     #[error("a run on disk cannot be taken up: {0}")]
     Run(#[from] RunError),
+    /// The log.
+    #[error("{0}")]
+    Log(#[from] LogError),
+    /// The witness.
+    #[error("{0}")]
+    Witness(#[from] WitnessError),
     /// The local API.
     #[error(transparent)]
     Api(#[from] crate::api::ServeError),
@@ -104,10 +120,11 @@ pub async fn run(
     let (home, _) = Home::init(&options.dir)?;
     let lock = home.lock()?;
     let store = Store::open(&home.meta())?;
-    let ledger = Arc::new(LedgerBook::open(store.clone())?);
+    let ledger = Arc::new(LedgerBook::open(&home.ledger(), table_seed()?)?);
     let heads = Arc::new(HeadBook::open(store.clone())?);
     let server = Server::bind(options.api_port).await?;
     let tasks = TaskTracker::new();
+    let public = open_public(&options, &home, &ledger).await?;
     let (net, events) =
         Net::start(net_options(&options, &home, &store)?, &home.blobs(), cancel.child_token())
             .await?;
@@ -126,31 +143,31 @@ pub async fn run(
     let inbox = Inbox {
         net: net.clone(),
         store: store.clone(),
-        ledger,
+        ledger: Arc::clone(&ledger),
         heads: Arc::clone(&heads),
         runs: Arc::clone(&runs),
         recent: Arc::default(),
     };
     tasks.spawn(inbox.run(events, tasks.clone(), cancel.child_token()));
+    tasks.spawn(keep_lists(net.clone(), Arc::clone(&ledger), cancel.child_token()));
     tasks.spawn(remember_peers(net.clone(), store, cancel.child_token()));
     let (providing, held) = (net.clone(), Arc::clone(&heads));
     tasks.spawn(async move { provide_heads(&providing, &held).await });
+
+    let (log, url) = (public.log.clone(), public.url());
+    public.start(&tasks, ledger, &home, &cancel);
 
     let token = Token::new(home.token());
     let address = server.address(token.clone());
     let identity = home.me()?;
     // From here on nothing fails before `serve`, so the file never outlives its node.
     address.write(home.dir())?;
-    let said = Ready {
-        node: net.key(),
-        identity,
-        dir: home.dir().display().to_string(),
-        addresses: net.listen_addresses().await.iter().map(ToString::to_string).collect(),
-        api: address.url.clone(),
-    };
+    let addresses = net.listen_addresses().await.iter().map(ToString::to_string).collect();
     let dir = home.dir().to_owned();
+    let (node, api) = (net.key(), address.url.clone());
+    let said = Ready { node, identity, dir: dir.display().to_string(), addresses, api, log: url };
     let (background, stop) = (tasks.clone(), cancel.clone());
-    let service = NodeService { home, means, heads, runs, tasks: background, cancel: stop };
+    let service = NodeService { home, means, heads, runs, log, tasks: background, cancel: stop };
     ready(&said);
     let served = server.serve(Arc::new(service), token, cancel.clone()).await;
     cancel.cancel();
@@ -160,6 +177,48 @@ pub async fn run(
     Address::remove(&dir)?;
     drop(lock);
     Ok(served?)
+}
+
+/// The parts that the public may ask: the log, the witness, and their port.
+struct Public {
+    log: Option<Arc<LogBook>>,
+    witness: Option<Arc<WitnessBook>>,
+    server: Option<LogServer>,
+}
+
+async fn open_public(
+    options: &UpOptions,
+    home: &Home,
+    ledger: &LedgerBook,
+) -> Result<Public, UpError> {
+    let log = tokio::task::block_in_place(|| LogBook::open(home.dir(), ledger))?.map(Arc::new);
+    let witness = WitnessBook::open(home.dir())?.map(Arc::new);
+    let server = match options.log_port {
+        Some(port) => Some(LogServer::bind(port).await?),
+        None => None,
+    };
+    Ok(Public { log, witness, server })
+}
+
+impl Public {
+    fn url(&self) -> Option<String> {
+        self.server.as_ref().map(LogServer::url)
+    }
+
+    fn start(
+        self,
+        tasks: &TaskTracker,
+        ledger: Arc<LedgerBook>,
+        home: &Home,
+        cancel: &CancellationToken,
+    ) {
+        if let Some(log) = self.log {
+            tasks.spawn(log.keep(ledger, cancel.child_token()));
+        }
+        if let Some(server) = self.server {
+            tasks.spawn(server.serve(home.dir().to_owned(), self.witness, cancel.child_token()));
+        }
+    }
 }
 
 fn net_options(options: &UpOptions, home: &Home, store: &Store) -> Result<NetOptions, StoreError> {

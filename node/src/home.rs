@@ -5,7 +5,7 @@
 //! DIR/lock             held by the running node
 //! DIR/node.key         the node's Ed25519 seed (mode 0600)
 //! DIR/token            what the local API wants to see (mode 0600)
-//! DIR/identities/NAME  an identity's daily and root seeds (mode 0600)
+//! DIR/identities/NAME  an identity's keys (mode 0600; see `identity`)
 //! DIR/meta/            metadata (sled)
 //! DIR/blobs/           shards, updates, models (iroh-blobs)
 //! DIR/api.json         where the running node listens
@@ -18,8 +18,10 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use consent::Identity;
+use consent::TableSeed;
 use protocol::{PublicKey, SecretKey};
+
+use crate::identity::{Identities, IdentityError};
 
 /// The layout this program reads and writes.
 const VERSION: u32 = 1;
@@ -51,9 +53,6 @@ pub enum HomeError {
         /// What is wrong.
         rule: &'static str,
     },
-    /// A name that cannot be a file's.
-    #[error("{0}")]
-    Name(String),
     /// The system refused.
     #[error("cannot {doing} {path}: {source}")]
     Io {
@@ -96,18 +95,19 @@ impl Home {
     ///
     /// The version is written last, so that what a crash left half made is made again, and what is
     /// there with a version is never mended: a lost key is not replaced by another.
-    pub fn init(dir: &Path) -> Result<(Self, bool), HomeError> {
+    pub fn init(dir: &Path) -> Result<(Self, bool), IdentityError> {
         if dir.join("version").exists() {
             return Ok((Self::open(dir)?, false));
         }
         create_dir(dir)?;
         if let Some(found) = foreign_entry(dir)? {
-            return Err(HomeError::Foreign { dir: dir.to_owned(), found });
+            return Err(HomeError::Foreign { dir: dir.to_owned(), found }.into());
         }
         create_dir(&dir.join("identities"))?;
-        write_new(&dir.join("node.key"), &hex::encode(seed()?))?;
-        write_new(&dir.join("token"), &hex::encode(seed()?))?;
-        write_new(&dir.join("identities").join(ME), &two_seeds()?)?;
+        write_new(&dir.join("node.key"), &hex::encode(fresh_seed()?))?;
+        write_new(&dir.join("token"), &hex::encode(fresh_seed()?))?;
+        let node = SecretKey::from_seed(&read_seed(&dir.join("node.key"))?).public();
+        Identities::new(dir.join("identities"), node).make_plain(ME)?;
         write_new(&dir.join("version"), &VERSION.to_string())?;
         Ok((Self::open(dir)?, true))
     }
@@ -165,6 +165,11 @@ impl Home {
         &self.token
     }
 
+    /// Where the consent ledger is.
+    pub fn ledger(&self) -> PathBuf {
+        self.dir.join("ledger")
+    }
+
     /// Where metadata is.
     pub fn meta(&self) -> PathBuf {
         self.dir.join("meta")
@@ -175,44 +180,27 @@ impl Home {
         self.dir.join("blobs")
     }
 
-    /// Where an identity's keys are.
-    pub fn identity_path(&self, name: &str) -> PathBuf {
-        self.dir.join("identities").join(name)
+    /// The identities in it.
+    pub(crate) fn identities(&self) -> Identities {
+        Identities::new(self.dir.join("identities"), self.node.public())
     }
 
-    /// The identity with this local name, made if there is none. Says whether it was made.
-    pub fn identity(&self, name: &str) -> Result<(Identity, bool), HomeError> {
-        protocol::run::check_name("the identity's name", name).map_err(HomeError::Name)?;
-        let path = self.identity_path(name);
-        let made = write_new(&path, &two_seeds()?)?;
-        let text = read(&path)?;
-        let rule = "it does not hold two seeds of 64 hexadecimal digits";
-        let damaged = || HomeError::Damaged { path: path.clone(), rule };
-        let mut seeds = text.lines().map(parse_seed);
-        let (daily, root) =
-            seeds.next().flatten().zip(seeds.next().flatten()).ok_or_else(damaged)?;
-        let keys = (SecretKey::from_seed(&daily), SecretKey::from_seed(&root));
-        Ok((Identity::new(keys.0, keys.1, 0), made))
-    }
-
-    /// The daily key of the identity `me`, which owns repos and creates runs.
-    pub fn owner(&self) -> Result<SecretKey, HomeError> {
-        let path = self.identity_path(ME);
-        let text = read(&path)?;
-        let rule = "it does not hold two seeds of 64 hexadecimal digits";
-        let seed = text.lines().next().and_then(parse_seed);
-        seed.map(|seed| SecretKey::from_seed(&seed)).ok_or(HomeError::Damaged { path, rule })
+    /// The first daily key of the identity `me`, which owns repos and creates runs.
+    pub fn owner(&self) -> Result<SecretKey, IdentityError> {
+        self.identities().first_daily(ME)
     }
 
     /// The public key of `me`.
-    pub fn me(&self) -> Result<PublicKey, HomeError> {
+    pub fn me(&self) -> Result<PublicKey, IdentityError> {
         Ok(self.owner()?.public())
     }
 }
 
-/// An identity's daily and root seed, as they stand in its file.
-fn two_seeds() -> Result<String, HomeError> {
-    Ok(format!("{}\n{}\n", hex::encode(seed()?), hex::encode(seed()?)))
+/// A secret for the ledger's tables, another at each start.
+pub fn table_seed() -> Result<TableSeed, HomeError> {
+    let seed = fresh_seed()?;
+    let (words, _) = seed.as_chunks::<8>();
+    Ok(TableSeed([u64::from_le_bytes(words[0]), u64::from_le_bytes(words[1])]))
 }
 
 /// Something in the directory that no `init` has put there.
@@ -250,7 +238,7 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
 
 /// Writes a file unless it is there already; says whether it wrote. A temporary file of
 /// `tempfile` has mode 0600.
-fn write_new(path: &Path, text: &str) -> Result<bool, HomeError> {
+pub(crate) fn write_new(path: &Path, text: &str) -> Result<bool, HomeError> {
     let io = |source| HomeError::Io { doing: "write", path: path.to_owned(), source };
     if path.exists() {
         return Ok(false);
@@ -292,7 +280,8 @@ fn parse_seed(text: &str) -> Option<[u8; 32]> {
     hex::decode_to_slice(text.trim(), &mut seed).ok().map(|()| seed)
 }
 
-fn seed() -> Result<[u8; 32], HomeError> {
+/// 32 random bytes.
+pub(crate) fn fresh_seed() -> Result<[u8; 32], HomeError> {
     let mut seed = [0u8; 32];
     getrandom::fill(&mut seed).map_err(HomeError::Randomness)?;
     Ok(seed)
@@ -310,11 +299,12 @@ mod tests {
         let (again, made) = Home::init(dir.path()).expect("opened");
         assert!(!made);
         assert_eq!(first.node().public(), again.node().public());
-        let (artist, made) = first.identity("artist").expect("made");
-        assert!(made);
-        let (same, made) = again.identity("artist").expect("read");
-        assert!(!made && same.author() == artist.author());
-        assert_ne!(artist.author(), first.me().expect("there"));
+        first.identities().make_plain("artist").expect("made");
+        let artist = first.identities().first_daily("artist").expect("read").public();
+        again.identities().make_plain("artist").expect("there");
+        let same = again.identities().first_daily("artist").expect("read").public();
+        assert_eq!(same, artist);
+        assert_ne!(artist, first.me().expect("there"));
         #[cfg(unix)]
         for file in ["node.key", "token", "identities/me", "identities/artist"] {
             use std::os::unix::fs::PermissionsExt;
@@ -340,7 +330,7 @@ mod tests {
         let said = Home::open(dir.path()).expect_err("empty").to_string();
         assert!(said.contains("accord init"), "{said}");
         let (home, _) = Home::init(dir.path()).expect("made");
-        assert!(home.identity("../x").is_err());
+        assert!(home.identities().make_plain("../x").is_err());
         fs::write(dir.path().join("version"), "7").expect("written");
         let said = Home::open(dir.path()).expect_err("newer").to_string();
         assert!(said.contains("layout version 7"), "{said}");

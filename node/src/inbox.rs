@@ -4,34 +4,36 @@
 //! disk; what no honest node sends is rejected and counted against its sender; work per event is
 //! bounded and never blocks the next one for long. What it is not: the rules of what it carries.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::exchange::{Answer, Question};
-use protocol::limits::{CERTIFICATES_SENT_MAX, MESSAGES_REMEMBERED_MAX, PAGE_ITEMS_MAX, PAGES_MAX};
+use protocol::limits::{CERTIFICATES_SENT_MAX, PAGE_ITEMS_MAX, PAGES_MAX};
+use protocol::reconcile::RecordsPage;
 use protocol::round::{Kind, Wire};
 use protocol::run::RunSpec;
-use protocol::{FileHash, OpenError, PublicKey, Signed};
+use protocol::{FeedHead, FileHash, OpenError, PublicKey, Signed};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::clock::steady_ms;
-use crate::ledger_book::{LedgerBook, TakeError};
+use crate::ledger::{Gossiped, LedgerBook, TakeError, pull_feeds, pull_records};
 use crate::net::{Net, NetEvent, Topic, Verdict};
+use crate::recent::Recent;
 use crate::repo::{HeadBook, HeadError};
-use crate::run::{RunBook, TakeRunError, pull_records};
+use crate::run::{RunBook, TakeRunError};
 use crate::store::Store;
 
 /// Messages judged and questions answered at once.
 const AT_ONCE: usize = 32;
 /// Peers caught up with at once; they may be slow, so they have room of their own.
 const MEETINGS_AT_ONCE: usize = 16;
+/// Records whose predecessor is asked for at once.
+const GAPS_AT_ONCE: usize = 8;
+/// Records that may wait, and do while restrictions and all else are judged; more are let go.
+const REST_MAX: usize = 1_024;
 /// How often what gossip may have lost is asked for.
 const RECONCILE_EVERY: Duration = Duration::from_secs(30);
-/// How soon the same message of a run is passed on again.
-const REPEAT_MS: u64 = 400;
 
 /// Everything that events need.
 #[derive(Debug, Clone)]
@@ -50,42 +52,23 @@ pub(crate) struct Inbox {
     pub recent: Arc<Recent>,
 }
 
-/// Messages passed on lately: what is said again is passed on again, but not at a liar's pace.
-#[derive(Debug, Default)]
-pub(crate) struct Recent(Mutex<BTreeMap<FileHash, u64>>);
-
-impl Recent {
-    /// Whether a message was passed on just now.
-    fn has(&self, message: FileHash) -> bool {
-        self.lock().get(&message).is_some_and(|passed| steady_ms() < *passed + REPEAT_MS)
-    }
-
-    /// Notes that a verified message is passed on.
-    fn note(&self, message: FileHash) {
-        let now = steady_ms();
-        let mut recent = self.lock();
-        if recent.len() >= MESSAGES_REMEMBERED_MAX {
-            recent.retain(|_, passed| now < *passed + REPEAT_MS);
-        }
-        if recent.len() < MESSAGES_REMEMBERED_MAX {
-            recent.insert(message, now);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<FileHash, u64>> {
-        // A map of times is whole after a panic elsewhere.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// What a message turned out to be.
 enum Judgement {
     /// News: pass it on.
     News,
     /// Valid but known, or there is no room: blame nobody.
     Nothing,
+    /// It follows something that is not here and its sender most likely has.
+    Gap(FeedHead),
     /// No honest node sends it.
     Bad(String),
+}
+
+/// A record to be passed on if it is taken once what is missing before it has come.
+struct Gap {
+    from: PublicKey,
+    end: FeedHead,
+    verdict: Verdict,
 }
 
 impl Inbox {
@@ -98,6 +81,8 @@ impl Inbox {
     ) {
         let room = Arc::new(Semaphore::new(AT_ONCE));
         let meetings = Arc::new(Semaphore::new(MEETINGS_AT_ONCE));
+        let gaps = Arc::new(Semaphore::new(GAPS_AT_ONCE));
+        let rest = self.take_rest(&tasks, &cancel);
         let mut reconcile = tokio::time::interval(RECONCILE_EVERY);
         let mut turn = 0;
         loop {
@@ -105,6 +90,14 @@ impl Inbox {
                 () = cancel.cancelled() => return,
                 event = events.recv() => match event { Some(event) => Some(event), None => return },
                 _ = reconcile.tick() => None,
+            };
+            let event = match event {
+                Some(event @ NetEvent::Gossip { topic: Topic::ConsentRest, .. }) => {
+                    // Without room it is let go, and comes when it is asked for.
+                    let _ = rest.try_send(event);
+                    continue;
+                }
+                event => event,
             };
             turn += 1;
             let permit = match &event {
@@ -120,30 +113,61 @@ impl Inbox {
                     Err(_) => return,
                 },
             };
-            let (inbox, cancel) = (self.clone(), cancel.clone());
+            let (inbox, cancel, gaps) = (self.clone(), cancel.clone(), Arc::clone(&gaps));
             tasks.spawn(async move {
                 let work = async {
-                    match event {
+                    let gap = match event {
                         Some(event) => inbox.handle(event).await,
                         None => inbox.reconcile(turn).await,
+                    };
+                    drop(permit);
+                    // Its sender may be slow, and others do not wait for that.
+                    if let Some((gap, _permit)) = gap.zip(gaps.try_acquire_owned().ok()) {
+                        inbox.close(gap).await;
                     }
                 };
                 tokio::select! {
                     () = cancel.cancelled() => {}
                     () = work => {}
                 }
-                drop(permit);
             });
         }
     }
 
-    async fn handle(&self, event: NetEvent) {
+    /// Judges records that may wait, one after another, so that they never take the room of others.
+    fn take_rest(&self, tasks: &TaskTracker, cancel: &CancellationToken) -> mpsc::Sender<NetEvent> {
+        let (sender, mut receiver) = mpsc::channel(REST_MAX);
+        let (inbox, cancel) = (self.clone(), cancel.clone());
+        tasks.spawn(async move {
+            let work = async {
+                while let Some(event) = receiver.recv().await {
+                    if let Some(gap) = inbox.handle(event).await {
+                        gap.verdict.ignore();
+                    }
+                }
+            };
+            tokio::select! {
+                () = cancel.cancelled() => {}
+                () = work => {}
+            }
+        });
+        sender
+    }
+
+    /// Asks the sender of a record for what must come before it, and passes the record on if it was
+    /// taken.
+    async fn close(&self, gap: Gap) {
+        pull_feeds(&self.net, &self.ledger, gap.from, [gap.end]).await;
+        if self.ledger.has_news(&gap.end) { gap.verdict.accept() } else { gap.verdict.ignore() }
+    }
+
+    async fn handle(&self, event: NetEvent) -> Option<Gap> {
         match event {
             NetEvent::Gossip { topic, from, bytes, verdict } => {
-                self.gossip(topic, from, &bytes, verdict).await;
+                return self.gossip(topic, from, &bytes, verdict).await;
             }
             NetEvent::Request { from, bytes, reply } => match Question::from_bytes(&bytes) {
-                Ok(question) => reply.send(self.answer(question).to_bytes()),
+                Ok(question) => reply.send(self.answer(question)),
                 Err(error) => {
                     tracing::debug!(from = %from.short(), %error, "a malformed question");
                     self.net.penalise(from, "a malformed question").await;
@@ -153,28 +177,40 @@ impl Inbox {
             // From now on it hears what is published; what was before, each asks the other for.
             NetEvent::PeerSubscribed { peer, topic } => self.catch_up(peer, topic).await,
         }
+        None
     }
 
-    async fn gossip(&self, topic: Topic, from: PublicKey, bytes: &[u8], verdict: Verdict) {
+    async fn gossip(
+        &self,
+        topic: Topic,
+        from: PublicKey,
+        bytes: &[u8],
+        verdict: Verdict,
+    ) -> Option<Gap> {
         let judgement = match topic {
-            Topic::Consent => self.consent(bytes),
+            Topic::Consent => self.consent(bytes, from, true),
+            Topic::ConsentRest => self.consent(bytes, from, false),
             Topic::Heads => self.head(bytes),
             Topic::Runs => self.run_message(bytes).await,
         };
         match judgement {
             Judgement::News => verdict.accept(),
             Judgement::Nothing => verdict.ignore(),
+            Judgement::Gap(end) => return Some(Gap { from, end, verdict }),
             Judgement::Bad(why) => {
                 tracing::info!(from = %from.short(), %why, "refused a message");
                 verdict.reject();
             }
         }
+        None
     }
 
-    fn consent(&self, bytes: &[u8]) -> Judgement {
-        match tokio::task::block_in_place(|| self.ledger.take(bytes)) {
-            Ok(true) => Judgement::News,
-            Ok(false) => Judgement::Nothing,
+    fn consent(&self, bytes: &[u8], from: PublicKey, on_urgent: bool) -> Judgement {
+        match tokio::task::block_in_place(|| self.ledger.take(bytes, from, on_urgent)) {
+            Ok(Gossiped::News) => Judgement::News,
+            Ok(Gossiped::Kept | Gossiped::Known) => Judgement::Nothing,
+            Ok(Gossiped::Gap(end)) => Judgement::Gap(end),
+            Ok(Gossiped::Misplaced) => Judgement::Bad("a record on another topic".into()),
             Err(TakeError::Open(error)) => Judgement::Bad(error.to_string()),
             // It may break a rule only because of what this node has not seen: blame nobody.
             Err(error) => {
@@ -234,10 +270,19 @@ impl Inbox {
         }
     }
 
-    fn answer(&self, question: Question) -> Answer {
-        match question {
-            Question::Records { frontier, skip } => {
-                Answer::page(self.ledger.records_since(&frontier, skip, PAGE_ITEMS_MAX))
+    fn answer(&self, question: Question) -> Vec<u8> {
+        let answer = match question {
+            Question::Feeds { digests, after } => {
+                let page = || self.ledger.heads_differing(&digests, after.as_ref());
+                return tokio::task::block_in_place(|| page().to_bytes());
+            }
+            Question::Records { wants, from, urgent } => {
+                let page = || self.ledger.records_for(&wants, from, urgent);
+                let page = tokio::task::block_in_place(|| page().map(|page| page.to_bytes()));
+                return page.unwrap_or_else(|error| {
+                    tracing::warn!(%error, "no consent records given");
+                    RecordsPage::default().to_bytes()
+                });
             }
             Question::Heads { skip } => Answer::page(skipped(self.heads.envelopes(), skip)),
             Question::Runs { skip } => {
@@ -254,7 +299,8 @@ impl Inbox {
                     }
                 }
             }
-        }
+        };
+        answer.to_bytes()
     }
 
     /// Takes what a peer has on a topic and this node lacks.
@@ -264,6 +310,8 @@ impl Inbox {
                 let news = pull_records(&self.net, &self.ledger, peer).await;
                 tracing::debug!(peer = %peer.short(), news, "consent records reconciled");
             }
+            // Asked for with the others.
+            Topic::ConsentRest => {}
             Topic::Heads => {
                 let take = |bytes: &[u8]| match self.heads.take(bytes) {
                     Err(HeadError::Open(error)) => Err(error),
@@ -288,13 +336,14 @@ impl Inbox {
     }
 
     /// Catches up with one peer, another each time: whatever gossip lost comes this way.
-    async fn reconcile(&self, turn: usize) {
+    async fn reconcile(&self, turn: usize) -> Option<Gap> {
         let peers = self.net.peers().await;
         if let Some(peer) = peers.get(turn % peers.len().max(1)) {
             for topic in [Topic::Consent, Topic::Heads, Topic::Runs] {
                 self.catch_up(peer.key, topic).await;
             }
         }
+        None
     }
 
     /// Asks a peer page after page and hands each item over, until there is no more.

@@ -6,8 +6,14 @@
 //! Invariants: nothing is answered before it is durable. What it is not: HTTP (see `api`).
 
 mod consent_calls;
+mod id_calls;
 mod model_calls;
+mod opt_out;
+mod own_calls;
+mod proof_calls;
+mod record_calls;
 mod run_calls;
+mod scan_calls;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,6 +25,9 @@ use tokio_util::task::TaskTracker;
 use crate::api::dto::*;
 use crate::api::{Answer, ProgressSender, Service};
 use crate::home::Home;
+use crate::identity::IdentityError;
+use crate::ledger::OwnError;
+use crate::log::LogBook;
 use crate::repo::HeadBook;
 use crate::run::{Means, RunBook};
 
@@ -33,10 +42,20 @@ pub(crate) struct NodeService {
     pub heads: Arc<HeadBook>,
     /// Runs.
     pub runs: Arc<RunBook>,
+    /// The transparency log, if this node runs one.
+    pub log: Option<Arc<LogBook>>,
     /// Background work.
     pub tasks: TaskTracker,
     /// Stops the node.
     pub cancel: CancellationToken,
+}
+
+impl NodeService {
+    fn put_off(&self) -> PutOffView {
+        let refused = self.means.ledger.refused();
+        let (feeds, records, forwards) = (refused.feeds, refused.records, refused.forwards);
+        PutOffView { feeds, records, forwards }
+    }
 }
 
 /// A failure in the doing (exit code 1).
@@ -47,6 +66,20 @@ fn failed(error: impl std::fmt::Display) -> Failure {
 /// A failure in the asking (exit code 2).
 fn misused(error: impl std::fmt::Display) -> Failure {
     Failure { error: error.to_string(), usage: true }
+}
+
+/// What is wrong with an identity.
+fn identity_failure(error: IdentityError) -> Failure {
+    Failure { usage: error.usage(), ..failed(error) }
+}
+
+/// Why an identity's record was not made.
+fn own_failure(error: OwnError) -> Failure {
+    match error {
+        OwnError::Identity(error) => identity_failure(error),
+        OwnError::Refused(_) | OwnError::NoRoot(_) => misused(error),
+        other => failed(other),
+    }
 }
 
 fn existing(path: &str) -> Result<&Path, Failure> {
@@ -82,6 +115,7 @@ impl Service for NodeService {
             models: self.heads.count(),
             runs: self.runs.count(),
             records: self.means.ledger.count(),
+            put_off: self.put_off(),
             bytes: BytesView { sent, received },
         })
     }
@@ -123,15 +157,31 @@ impl Service for NodeService {
     }
 
     async fn opt_out(&self, request: ConsentRequest) -> Answer<ConsentReply> {
-        self.register(request, false).await
+        self.register_out(request).await
     }
 
     async fn opt_in(&self, request: ConsentRequest) -> Answer<ConsentReply> {
-        self.register(request, true).await
+        self.register_in(request).await
+    }
+
+    async fn identities(&self, request: IdRequest, progress: ProgressSender) -> Answer<IdReply> {
+        self.act_on_identity(request, &progress).await
+    }
+
+    async fn say(&self, request: OwnRequest, progress: ProgressSender) -> Answer<OwnReply> {
+        self.say_own(request, &progress).await
+    }
+
+    async fn records(&self, request: RecordsRequest) -> Answer<RecordsReply> {
+        self.list_records(&request)
     }
 
     async fn check(&self, request: CheckRequest, progress: ProgressSender) -> Answer<CheckReply> {
         self.check_works(&request, &progress)
+    }
+
+    async fn scan(&self, request: ScanRequest, progress: ProgressSender) -> Answer<ScanReply> {
+        self.scan_items(&request, &progress)
     }
 
     async fn audit(&self, run: String, progress: ProgressSender) -> Answer<AuditReply> {
@@ -140,6 +190,10 @@ impl Service for NodeService {
 
     async fn eval(&self, request: EvalRequest, progress: ProgressSender) -> Answer<EvalReply> {
         self.eval_model(&request, &progress).await
+    }
+
+    async fn prove(&self, request: ProveRequest) -> Answer<ProveReply> {
+        self.make_proof(request).await
     }
 
     fn shutdown(&self) {

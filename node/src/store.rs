@@ -1,4 +1,4 @@
-//! Metadata on disk: heads, consent records, runs and their journals, certificates, peers.
+//! Metadata on disk: heads, runs and their journals, certificates, peers.
 //!
 //! Role: typed access over one small key-value trait, so that the engine can be changed in one place.
 //!
@@ -75,35 +75,6 @@ impl Store {
     /// All heads kept, as envelopes.
     pub(crate) fn heads(&self) -> Result<Vec<Vec<u8>>, StoreError> {
         self.values(Tree::Heads)
-    }
-
-    /// Keeps consent records, in this order, with when they were received.
-    pub(crate) fn keep_records(&self, records: &[(u64, Vec<u8>)]) -> Result<(), StoreError> {
-        let last = self.engine.last(Tree::Records)?;
-        let next =
-            last.and_then(|key| key.try_into().ok()).map_or(0, |k| u64::from_be_bytes(k) + 1);
-        let changes = records
-            .iter()
-            .zip(next..)
-            .map(|((received_ms, bytes), at)| {
-                let mut value = received_ms.to_be_bytes().to_vec();
-                value.extend(bytes);
-                Change::Put(Tree::Records, at.to_be_bytes().to_vec(), value)
-            })
-            .collect();
-        self.write(changes)
-    }
-
-    /// All consent records, in the order kept, with when they were received.
-    pub(crate) fn records(&self) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        self.values(Tree::Records)?
-            .into_iter()
-            .map(|value| {
-                let (received_ms, bytes) =
-                    value.split_first_chunk::<8>().ok_or(StoreError::Damaged("records"))?;
-                Ok((u64::from_be_bytes(*received_ms), bytes.to_vec()))
-            })
-            .collect()
     }
 
     /// Keeps a run's announcement.
@@ -286,9 +257,6 @@ mod tests {
         fn scan(&self, _: Tree, _: &[u8]) -> Result<Pairs, StoreError> {
             Ok(Vec::new())
         }
-        fn last(&self, _: Tree) -> Result<Option<Vec<u8>>, StoreError> {
-            Ok(None)
-        }
         fn write(&self, _: Vec<Change>) -> Result<(), StoreError> {
             Ok(())
         }
@@ -315,8 +283,6 @@ mod tests {
             let store = Store::open(dir.path()).expect("opened");
             store.journal(run, 0, &[entry(1), entry(2)]).expect("kept");
             store.journal(run, 2, &[entry(3)]).expect("kept");
-            store.keep_records(&[(5, vec![1]), (6, vec![2])]).expect("kept");
-            store.keep_records(&[(7, vec![3])]).expect("kept");
             store.keep_part(run, Some("data.csv")).expect("kept");
             store.forget_journal(run, 1).expect("forgotten");
             store.forget_journal(run, 1).expect("there is nothing to forget");
@@ -325,8 +291,6 @@ mod tests {
         }
         let store = Store::open(dir.path()).expect("opened");
         assert_eq!(store.journal_of(run).expect("read"), (1, vec![entry(2), entry(3)]));
-        let records = store.records().expect("read");
-        assert_eq!(records, [(5, vec![1]), (6, vec![2]), (7, vec![3])]);
         assert_eq!(store.part(run).expect("read").as_deref(), Some("data.csv"));
         assert_eq!(store.note(run, 1, "long").expect("read"), Some(long));
         assert_eq!(store.journal_of(RunId::of(b"other")).expect("read"), (0, vec![]));

@@ -1,22 +1,32 @@
 //! The works under a path: of a table each row is one, any other file is one.
 //!
-//! Invariants: files in a fixed order; a file that cannot be read is an error, never skipped.
-//! What it is not: their use.
+//! Invariants: files in a fixed order; a file that cannot be read is told with the works, and none
+//! of it is among them. What it is not: their use, or a look at millions of them (see `scan`).
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+use consent::Subject;
 use protocol::ContentId;
+use protocol::limits::TABLE_ROWS_MAX;
+use rayon::prelude::*;
+
+use crate::files::Files;
+use crate::seen::Seen;
+use crate::table::{Format, RowForms, Table};
+
+/// Files looked at, on all cores, before the next are.
+const FILES_AT_ONCE: usize = 64;
 
 /// Why works could not be listed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WorksError {
-    /// A file or directory could not be read.
+    /// The path could not be read.
     #[error("cannot read {0}: {1}")]
     Read(PathBuf, io::Error),
     /// A file's works could not be told.
-    #[error(transparent)]
-    File(#[from] trainer::TableError),
+    #[error("{0}")]
+    File(String),
     /// There is nothing there.
     #[error("{0} holds no files")]
     Empty(PathBuf),
@@ -29,37 +39,110 @@ pub(crate) struct Work {
     pub place: String,
     /// Its content id.
     pub content: ContentId,
+    /// What stands for its likeness; none of rows, and where it was not asked for.
+    pub likeness: Vec<Subject>,
 }
 
-/// The works in a file, or in all files under a directory.
-pub(crate) fn works_under(path: &Path) -> Result<Vec<Work>, WorksError> {
-    let mut found = Vec::new();
-    let mut waiting = vec![path.to_owned()];
-    while let Some(path) = waiting.pop() {
-        let read = |e| WorksError::Read(path.clone(), e);
-        if std::fs::metadata(&path).map_err(read)?.is_dir() {
-            let entries: Result<Vec<_>, _> = std::fs::read_dir(&path).map_err(read)?.collect();
-            let mut inside: Vec<PathBuf> =
-                entries.map_err(read)?.into_iter().map(|entry| entry.path()).collect();
-            inside.sort();
-            waiting.extend(inside.into_iter().rev());
-        } else {
-            let works = trainer::data::works(&path)?;
-            let is_table = is_table(&path);
-            let places = works.into_iter().enumerate().map(|(row, content)| {
-                let file = path.display();
-                // The header is line 1.
-                let place =
-                    if is_table { format!("{file} row {}", row + 1) } else { file.to_string() };
-                Work { place, content }
-            });
-            found.extend(places);
+/// The works under a path, and what is not among them.
+#[derive(Debug, Default)]
+pub(crate) struct Works {
+    /// The works, in order.
+    pub works: Vec<Work>,
+    /// Files that they are in.
+    pub files: u64,
+    /// Names with a dot that were left out.
+    pub dotted: u64,
+    /// Files that cannot be read, each in one line.
+    pub faults: Vec<String>,
+    /// Files of which only the exact bytes are known, though they should be more: each in one line.
+    pub unlike: Vec<String>,
+}
+
+impl Works {
+    /// Of a file, or of all files under a directory; their likeness only if it is asked for.
+    pub(crate) fn under(path: &Path, likeness: bool) -> Result<Self, WorksError> {
+        let files = Files::under(path).map_err(|e| WorksError::Read(path.to_owned(), e))?;
+        if files.found.is_empty() && files.faults.is_empty() {
+            return Err(WorksError::Empty(path.to_owned()));
+        }
+        let mut all = Self { dotted: files.dotted, faults: files.faults, ..Self::default() };
+        for some in files.found.chunks(FILES_AT_ONCE) {
+            let seen: Vec<_> = some.par_iter().map(|file| of_file(file, likeness)).collect();
+            for (file, seen) in some.iter().zip(seen) {
+                match seen {
+                    Ok((works, unlike)) => {
+                        all.files += 1;
+                        all.works.extend(works);
+                        all.unlike.extend(unlike);
+                    }
+                    Err(why) => all.faults.push(format!("{}: {why}", file.display())),
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// The works, if nothing among them could not be read.
+    pub(crate) fn whole(self) -> Result<Vec<Work>, WorksError> {
+        match self.faults.into_iter().next() {
+            Some(fault) => Err(WorksError::File(fault)),
+            None => Ok(self.works),
         }
     }
-    if found.is_empty() { Err(WorksError::Empty(path.to_owned())) } else { Ok(found) }
 }
 
-fn is_table(path: &Path) -> bool {
-    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
-    extension.eq_ignore_ascii_case("csv") || extension.eq_ignore_ascii_case("tsv")
+/// The works of one file, and why the likeness of one is not known.
+fn of_file(path: &Path, likeness: bool) -> Result<(Vec<Work>, Option<String>), String> {
+    if let Some(format) = Format::of(path) {
+        return of_table(path, format).map(|works| (works, None));
+    }
+    let place = path.display().to_string();
+    let (mut subjects, mut unlike) = (Vec::new(), None);
+    let seen = Seen::at(path)?;
+    if likeness {
+        match seen.likeness {
+            Ok(likeness) => subjects = likeness.subjects(),
+            Err(why) => unlike = Some(format!("{place}: {why}")),
+        }
+    }
+    Ok((vec![Work { place, content: seen.content, likeness: subjects }], unlike))
+}
+
+fn of_table(path: &Path, format: Format) -> Result<Vec<Work>, String> {
+    let mut table = Table::open(path, format)?;
+    let (mut forms, mut works) = (RowForms::default(), Vec::new());
+    while let Some(raw) = table.next_row()? {
+        if works.len() == TABLE_ROWS_MAX {
+            return Err(format!("has more than {TABLE_ROWS_MAX} rows; split the file"));
+        }
+        let number = raw.number;
+        let row = forms.row(raw).map_err(|why| format!("row {number}: {why}"))?;
+        let place = format!("{} row {number}", path.display());
+        works.push(Work { place, content: row.content, likeness: Vec::new() });
+    }
+    if works.is_empty() { Err("has no rows".to_owned()) } else { Ok(works) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_cannot_be_read_does_not_stop_the_others() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = |name: &str, text: &str| {
+            std::fs::write(dir.path().join(name), text).expect("written");
+        };
+        file("bad.csv", "a,b\n1\n");
+        file("good.csv", "a,b\n1,2\n3,4\n");
+        file("rows.jsonl", "{\"b\": 2, \"a\": \"1\"}\n");
+        file("text.txt", "hello");
+        let works = Works::under(dir.path(), false).expect("read");
+        assert_eq!((works.works.len(), works.files, works.faults.len()), (4, 3, 1));
+        assert!(works.faults[0].contains("bad.csv: line 2 has 1 values"), "{:?}", works.faults);
+        assert_eq!(works.works[0].content, works.works[2].content, "one row in two formats");
+        assert!(works.works[2].place.ends_with("rows.jsonl row 1"));
+        assert!(works.whole().is_err());
+        assert!(matches!(Works::under(&dir.path().join("none"), false), Err(WorksError::Read(..))));
+    }
 }

@@ -5,8 +5,12 @@
 //! byte string that `encode` would not have made, so each value has one form and one hash.
 //! What it is not: a place for bounds; those are in `limits`.
 
-use serde::Serialize;
+use std::io::{self, Write};
+
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::reader::Reader;
 
 /// Why bytes are not a message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,17 +46,58 @@ pub fn decode<T: Serialize + DeserializeOwned>(
     bytes: &[u8],
     bytes_max: usize,
 ) -> Result<T, DecodeError> {
+    decode_by(bytes, bytes_max, Some)
+}
+
+/// As [`decode`], where something simpler is quicker to read first and `finish` makes the value of
+/// it. Whatever those two do, exactly what `decode` takes is taken.
+pub fn decode_by<'a, Read: Deserialize<'a>, T: Serialize + DeserializeOwned>(
+    bytes: &'a [u8],
+    bytes_max: usize,
+    finish: impl FnOnce(Read) -> Option<T>,
+) -> Result<T, DecodeError> {
     if bytes.len() > bytes_max {
         return Err(DecodeError::TooLong { bytes: bytes.len(), bytes_max });
     }
+    // What is read quickly is what `encode` would have written, or is not taken. What is not taken
+    // is read by the slow reader too, which knows the reason.
+    match Read::deserialize(&mut Reader::new(bytes)).ok().and_then(finish) {
+        Some(value) if is_encoding(&value, bytes) => Ok(value),
+        _ => decode_slowly(bytes),
+    }
+}
+
+/// What [`decode`] means, without its haste.
+fn decode_slowly<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     let value: T = ciborium::from_reader(bytes)
         .map_err(|e| DecodeError::Malformed(e.to_string().chars().take(200).collect()))?;
     if encode(&value) == bytes { Ok(value) } else { Err(DecodeError::NotCanonical) }
 }
 
+/// Whether `encode` makes these bytes of `value`; it is compared as it is written.
+fn is_encoding<T: Serialize>(value: &T, bytes: &[u8]) -> bool {
+    let mut expected = Expected(bytes);
+    ciborium::into_writer(value, &mut expected).is_ok() && expected.0.is_empty()
+}
+
+/// Takes exactly these bytes and fails on others.
+struct Expected<'a>(&'a [u8]);
+
+impl Write for Expected<'_> {
+    fn write(&mut self, written: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.strip_prefix(written).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(written.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn one_value_has_one_form() {
@@ -62,6 +107,74 @@ mod tests {
         assert_eq!(decode::<u64>(&[0x18, 7], 8), Err(DecodeError::NotCanonical));
         assert_eq!(decode::<u64>(&[7, 0], 8), Err(DecodeError::NotCanonical));
         assert_eq!(decode::<u64>(&[7; 9], 8), Err(DecodeError::TooLong { bytes: 9, bytes_max: 8 }));
+    }
+
+    /// A value of every shape that a message has.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    struct Shapes {
+        number: u64,
+        signed: i32,
+        text: String,
+        #[serde(with = "serde_bytes")]
+        bytes: Vec<u8>,
+        pairs: Vec<(u8, Variants)>,
+        nothing: Option<bool>,
+    }
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    enum Variants {
+        Unit,
+        One(u16),
+        Two(i64, String),
+        Named { inner: Option<Box<Shapes>> },
+    }
+
+    fn shapes() -> impl Strategy<Value = Shapes> {
+        let variants = prop_oneof![
+            Just(Variants::Unit),
+            any::<u16>().prop_map(Variants::One),
+            (any::<i64>(), ".{0,30}").prop_map(|(a, b)| Variants::Two(a, b)),
+            Just(Variants::Named { inner: None }),
+        ];
+        let pairs = prop::collection::vec((any::<u8>(), variants), 0..30);
+        let scalars = (any::<u64>(), any::<i32>(), any::<Option<bool>>());
+        let strings = (".{0,30}", prop::collection::vec(any::<u8>(), 0..300));
+        let outer = (scalars, strings, pairs);
+        let flat = outer.prop_map(|((number, signed, nothing), (text, bytes), pairs)| Shapes {
+            number,
+            signed,
+            text,
+            bytes,
+            pairs,
+            nothing,
+        });
+        (flat.clone(), prop::option::of(flat)).prop_map(|(mut outer, inner)| {
+            outer.pairs.push((0, Variants::Named { inner: inner.map(Box::new) }));
+            outer
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn quick_and_slow_read_alike(
+            value in shapes(),
+            at in any::<prop::sample::Index>(),
+            byte: u8,
+            kind in 0..3u8,
+        ) {
+            let mut bytes = encode(&value);
+            // What we write, the quick reader reads: it is not only the slow one that works.
+            let quick = Shapes::deserialize(&mut Reader::new(&bytes));
+            prop_assert_eq!(quick.ok(), Some(value));
+            let at = at.index(bytes.len());
+            match kind {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                _ => drop(bytes.remove(at)),
+            }
+            prop_assert_eq!(decode::<Shapes>(&bytes, 1 << 20), decode_slowly(&bytes));
+        }
     }
 
     #[test]

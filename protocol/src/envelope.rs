@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 
 use crate::codec::{self, DecodeError};
 use crate::id::FileHash;
-use crate::key::{PublicKey, SecretKey};
+use crate::key::{PublicKey, SecretKey, Verifier};
 
 /// A type that travels signed.
 pub trait Message: Serialize + DeserializeOwned {
@@ -27,6 +27,12 @@ pub trait Message: Serialize + DeserializeOwned {
     const DOMAIN: &'static str;
     /// The longest envelope accepted, in bytes.
     const BYTES_MAX: usize;
+
+    /// Reads a payload that `signer` signed. A type that reads faster than [`codec::decode`] must
+    /// take and give exactly the same.
+    fn read(payload: &[u8], _signer: &PublicKey) -> Result<Self, DecodeError> {
+        codec::decode(payload, Self::BYTES_MAX)
+    }
 
     /// Checks that need nothing but the message and its signer: ranges, orders, who may sign.
     fn check(&self, signer: &PublicKey) -> Result<(), String>;
@@ -101,25 +107,13 @@ impl<T: Message> Signed<T> {
             let too_long = DecodeError::TooLong { bytes: bytes.len(), bytes_max };
             return Err(OpenError::Envelope(too_long));
         }
-        let sign1 = CoseSign1::from_tagged_slice(bytes)
-            .map_err(|e| OpenError::Envelope(DecodeError::Malformed(e.to_string())))?;
-        let signer = signer_of(&sign1)?;
-        let signature: [u8; 64] =
-            sign1.signature.as_slice().try_into().map_err(|_| OpenError::Signature)?;
-        let payload = sign1.payload.ok_or(OpenError::Header)?;
-        let expected = unsigned(signer, payload);
-        if !signer.verifies(&expected.tbs_data(T::DOMAIN.as_bytes()), &signature) {
+        let parts = Parts::of(bytes).ok_or_else(|| why_not(bytes))?;
+        let verifier = Verifier::from_bytes(parts.key).map_err(|_| OpenError::Header)?;
+        if !verifier.verifies(&parts.to_be_signed(T::DOMAIN), parts.signature) {
             return Err(OpenError::Signature);
         }
-        let expected = CoseSign1 { signature: signature.to_vec(), ..expected };
-        let payload = expected.payload.clone().unwrap_or_default();
-        let again = expected
-            .to_tagged_vec()
-            .map_err(|e| OpenError::Envelope(DecodeError::Malformed(e.to_string())))?;
-        if again != bytes {
-            return Err(OpenError::Envelope(DecodeError::NotCanonical));
-        }
-        let value: T = codec::decode(&payload, bytes_max).map_err(OpenError::Payload)?;
+        let signer = verifier.public();
+        let value = T::read(parts.payload, &signer).map_err(OpenError::Payload)?;
         value.check(&signer).map_err(OpenError::Rule)?;
         Ok(Self { value, signer, id: FileHash::of(bytes), bytes: bytes.into() })
     }
@@ -133,13 +127,98 @@ fn unsigned(signer: PublicKey, payload: Vec<u8>) -> CoseSign1 {
     CoseSign1Builder::new().protected(protected).payload(payload).build()
 }
 
-fn signer_of(sign1: &CoseSign1) -> Result<PublicKey, OpenError> {
-    let header = &sign1.protected.header;
-    if header.alg != Some(RegisteredLabelWithPrivate::Assigned(iana::Algorithm::EdDSA)) {
-        return Err(OpenError::Header);
+/// The envelope up to the key: tag 18, an array of four, and in it the protected header as a byte
+/// string of 38 bytes: a map of two, `alg` (1) to EdDSA (-8), `kid` (4) to a byte string of 32.
+const BEFORE_KEY: [u8; 10] = [0xd2, 0x84, 0x58, 38, 0xa2, 0x01, 0x27, 0x04, 0x58, 32];
+/// Where the protected header starts in it.
+const PROTECTED_AT: usize = 4;
+/// Between the key and the payload: an empty unprotected header.
+const AFTER_KEY: [u8; 1] = [0xa0];
+/// Between the payload and the signature: the head of a byte string of 64.
+const BEFORE_SIGNATURE: [u8; 2] = [0x58, 64];
+/// The signed structure (RFC 9052, section 4.4) up to the protected header: an array of four, a text
+/// of ten, and the head of a byte string of 38.
+const CONTEXT: &[u8] = b"\x84\x6aSignature1\x58\x26";
+
+/// What varies from envelope to envelope: all the rest of the one canonical form is fixed.
+struct Parts<'a> {
+    protected: &'a [u8],
+    key: &'a [u8; 32],
+    payload: &'a [u8],
+    signature: &'a [u8; 64],
+}
+
+impl<'a> Parts<'a> {
+    /// The parts of an envelope in the canonical form; none for anything else.
+    fn of(bytes: &'a [u8]) -> Option<Self> {
+        let (key, rest) = bytes.strip_prefix(&BEFORE_KEY)?.split_first_chunk::<32>()?;
+        let protected = &bytes[PROTECTED_AT..BEFORE_KEY.len() + key.len()];
+        let (rest, signature) = rest.split_last_chunk::<64>()?;
+        let payload = rest.strip_prefix(&AFTER_KEY)?.strip_suffix(&BEFORE_SIGNATURE)?;
+        Some(Self { protected, key, payload: byte_string(payload)?, signature })
     }
-    let key: [u8; 32] = header.key_id.as_slice().try_into().map_err(|_| OpenError::Header)?;
-    PublicKey::from_bytes(key).map_err(|_| OpenError::Header)
+
+    /// What the signature is over: the signed structure with `domain` as external AAD.
+    fn to_be_signed(&self, domain: &str) -> Vec<u8> {
+        let parts_bytes = self.protected.len() + domain.len() + self.payload.len();
+        let mut out = Vec::with_capacity(CONTEXT.len() + parts_bytes + 2 * HEAD_BYTES_MAX);
+        out.extend(CONTEXT);
+        out.extend(self.protected);
+        push_byte_string(&mut out, domain.as_bytes());
+        push_byte_string(&mut out, self.payload);
+        out
+    }
+}
+
+/// The longest head of a byte string here: lengths fit 32 bits.
+const HEAD_BYTES_MAX: usize = 5;
+
+/// The content of a byte string in its shortest form that is all of `bytes`.
+fn byte_string(bytes: &[u8]) -> Option<&[u8]> {
+    let head_bytes = match bytes.first()? {
+        0x40..=0x57 => 1,
+        0x58 => 2,
+        0x59 => 3,
+        0x5a => HEAD_BYTES_MAX,
+        _ => return None,
+    };
+    let (head, content) = bytes.split_at_checked(head_bytes)?;
+    let mut expected = Vec::with_capacity(HEAD_BYTES_MAX);
+    push_head(&mut expected, content.len());
+    (expected == head).then_some(content)
+}
+
+/// Appends a byte string in its shortest form.
+fn push_byte_string(out: &mut Vec<u8>, content: &[u8]) {
+    push_head(out, content.len());
+    out.extend(content);
+}
+
+fn push_head(out: &mut Vec<u8>, bytes: usize) {
+    let [a, b, c, d] = (bytes as u32).to_be_bytes();
+    match bytes {
+        0..24 => out.push(0x40 + d),
+        24..0x100 => out.extend([0x58, d]),
+        0x100..0x1_0000 => out.extend([0x59, c, d]),
+        _ => out.extend([0x5a, a, b, c, d]),
+    }
+}
+
+/// Why bytes are not an envelope in the canonical form, by a reader of any envelope.
+fn why_not(bytes: &[u8]) -> OpenError {
+    let sign1 = match CoseSign1::from_tagged_slice(bytes) {
+        Ok(sign1) => sign1,
+        Err(e) => return OpenError::Envelope(DecodeError::Malformed(e.to_string())),
+    };
+    let header = &sign1.protected.header;
+    let is_ours = header.alg == Some(RegisteredLabelWithPrivate::Assigned(iana::Algorithm::EdDSA))
+        && header.key_id.len() == 32
+        && sign1.payload.is_some();
+    match (is_ours, sign1.signature.len()) {
+        (false, _) => OpenError::Header,
+        (true, 64) => OpenError::Envelope(DecodeError::NotCanonical),
+        (true, _) => OpenError::Signature,
+    }
 }
 
 #[cfg(test)]
@@ -223,6 +302,63 @@ mod tests {
             Signed::<Note>::open(&bytes),
             Err(OpenError::Envelope(DecodeError::NotCanonical))
         );
+    }
+
+    /// What [`Parts::of`] means, by the library: the envelope that reads, is of our header, and is
+    /// written again alike.
+    fn parts_slowly(bytes: &[u8]) -> Option<(CoseSign1, PublicKey)> {
+        let sign1 = CoseSign1::from_tagged_slice(bytes).ok()?;
+        let key: [u8; 32] = sign1.protected.header.key_id.as_slice().try_into().ok()?;
+        let signer = PublicKey::from_bytes(key).ok()?;
+        let payload = sign1.payload.clone()?;
+        let expected = CoseSign1 { signature: sign1.signature, ..unsigned(signer, payload) };
+        let is_ours = expected.signature.len() == 64;
+        (is_ours && expected.clone().to_tagged_vec().ok()? == bytes).then_some((expected, signer))
+    }
+
+    fn same_parts(bytes: &[u8]) {
+        let Some((sign1, signer)) = parts_slowly(bytes) else {
+            // The library reads the key; `open` does so a step later.
+            let key = Parts::of(bytes).map(|parts| PublicKey::from_bytes(*parts.key));
+            assert!(matches!(key, None | Some(Err(_))), "{}", hex::encode(bytes));
+            return;
+        };
+        let parts = Parts::of(bytes).expect("the library takes it");
+        assert_eq!(parts.key, signer.as_bytes());
+        assert_eq!(Some(parts.payload), sign1.payload.as_deref());
+        assert_eq!(parts.signature.as_slice(), sign1.signature);
+        for domain in [Note::DOMAIN, "", "a domain of more than twenty-three bytes"] {
+            assert_eq!(parts.to_be_signed(domain), sign1.tbs_data(domain.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn parts_are_the_library_s_for_every_length_of_payload() {
+        let key = SecretKey::from_seed(&[7; 32]).public();
+        for length in (0..300).chain(65_530..65_540) {
+            let sign1 = unsigned(key, vec![7; length]);
+            let sign1 = CoseSign1 { signature: vec![9; 64], ..sign1 };
+            same_parts(&sign1.to_tagged_vec().expect("encodes"));
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn parts_are_the_library_s_for_whatever_is_changed(
+            text in ".{0,40}",
+            at in proptest::prelude::any::<proptest::sample::Index>(),
+            byte: u8,
+            kind in 0..3u8,
+        ) {
+            let mut bytes = note(&text).bytes().to_vec();
+            let at = at.index(bytes.len());
+            match kind {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                _ => drop(bytes.remove(at)),
+            }
+            same_parts(&bytes);
+        }
     }
 
     #[test]

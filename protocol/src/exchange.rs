@@ -8,20 +8,31 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::codec::{self, DecodeError};
-use crate::frontier::Frontier;
+use crate::frontier::FeedId;
 use crate::id::RunId;
 use crate::limits::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX};
+use crate::reconcile::{Digests, Place, Want};
 
 /// A question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Question {
-    /// Consent records that somebody with this frontier lacks, after the first `skip`.
+    /// The heads of feeds in which the asker may be behind; answered by a
+    /// [`HeadsPage`](crate::reconcile::HeadsPage).
+    Feeds {
+        /// The asker's heads.
+        digests: Digests,
+        /// The last feed of the page before.
+        after: Option<FeedId>,
+    },
+    /// Consent records; answered by a [`RecordsPage`](crate::reconcile::RecordsPage).
     Records {
-        /// What the asker holds.
-        frontier: Frontier,
-        /// How many of the answer it has had already.
-        skip: u64,
+        /// Of which feeds, and what the asker holds of each.
+        wants: Vec<Want>,
+        /// Where in the first of them the page starts.
+        from: Place,
+        /// Only restrictions and key events, with what must precede them.
+        urgent: bool,
     },
     /// Heads of repos, in a fixed order, after the first `skip`.
     Heads {
@@ -42,7 +53,8 @@ pub enum Question {
     },
 }
 
-/// An answer: what was asked for, as signed; empty if there is no more.
+/// An answer to a question about heads, runs or certificates: what was asked for, as signed; empty
+/// if there is no more.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// Envelopes or certificates.
@@ -52,7 +64,13 @@ pub struct Answer {
 impl Question {
     /// Reads untrusted bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        codec::decode(bytes, REQUEST_BYTES_MAX)
+        let question: Self = codec::decode(bytes, REQUEST_BYTES_MAX)?;
+        let is_sound = match &question {
+            Self::Feeds { digests, .. } => digests.is_well_formed(),
+            Self::Records { wants, .. } => Want::are_bounded(wants),
+            Self::Heads { .. } | Self::Runs { .. } | Self::Certificates { .. } => true,
+        };
+        if is_sound { Ok(question) } else { Err(DecodeError::NotCanonical) }
     }
 
     /// The canonical bytes.
@@ -104,8 +122,15 @@ mod tests {
 
     #[test]
     fn questions_survive_their_bytes() {
-        let question = Question::Records { frontier: Frontier::default(), skip: 3 };
-        assert_eq!(Question::from_bytes(&question.to_bytes()), Ok(question));
+        let feed = FeedId { author: crate::SecretKey::from_seed(&[1; 32]).public(), feed: 3 };
+        let wants = vec![Want { feed, holds: vec![crate::RecordId::of(b"held")] }];
+        let digests = Digests::of([1; 32], &crate::Frontier::default());
+        for question in [
+            Question::Records { wants, from: Place { seq: 3, nth: 1 }, urgent: true },
+            Question::Feeds { digests, after: Some(feed) },
+        ] {
+            assert_eq!(Question::from_bytes(&question.to_bytes()), Ok(question));
+        }
         assert!(Question::from_bytes(b"garbage").is_err());
     }
 }

@@ -69,8 +69,9 @@ pub const PROPOSED_RECORDS_MAX: usize = 128;
 pub const CERTIFICATES_SENT_MAX: usize = 16;
 /// Trainers whose presence in a run is remembered.
 pub const TRAINERS_PRESENT_MAX: usize = 4_096;
-/// Feeds in a frontier.
-pub const FEEDS_MAX: usize = 100_000;
+/// Feeds in a ledger and in a frontier: some 300 bytes of memory each, and a round's frontier, which
+/// every steward fetches, stays below 30 MB.
+pub const FEEDS_MAX: usize = 1 << 18;
 /// A frontier in bytes.
 pub const FRONTIER_BYTES_MAX: usize = FEEDS_MAX * 160;
 /// Files in a revision.
@@ -105,7 +106,25 @@ pub const RECORD_KIND_BYTES_MAX: usize = 32;
 pub const OPT_IN_DAYS_MAX: u64 = 730;
 /// Subjects in one statement: that many content ids and an origin fit a record.
 pub const SUBJECTS_MAX: usize = 256;
-/// Statements that one lift may end: that many record ids fit a record.
+/// Subjects in one statement in bytes: that many and an origin fit a record.
+pub const SUBJECTS_BYTES_MAX: usize = 12_288;
+/// Fingerprints of passages in one subject: 8 KiB of them.
+pub const PASSAGES_MAX: usize = 1_024;
+/// A link to terms in bytes.
+pub const URI_BYTES_MAX: usize = 1_024;
+/// Things that a delegation, an attestation, a dispute or a reconcile names: they fit a record.
+pub const NAMED_MAX: usize = 128;
+/// Text for people in an attestation or a dispute, in bytes.
+pub const NOTE_BYTES_MAX: usize = 2_048;
+/// The work that begins a feed, in bits: about a second of one core.
+pub const GENESIS_WORK_BITS: u32 = 22;
+/// Subjects by likeness that count of one feed: each makes every search longer.
+pub const SIMILAR_PER_FEED_MAX: u32 = 65_536;
+/// Witnesses that a policy names; they fit its bytes.
+pub const WITNESSES_MAX: usize = 64;
+/// Times that a feed's branches may be joined: each looks at the whole feed.
+pub const RECONCILES_MAX: usize = 64;
+/// Records that one lift may end: that many record ids fit a record.
 pub const LIFTED_MAX: usize = 256;
 /// The name of an outside scheme, or of its version, in bytes.
 pub const ORIGIN_NAME_BYTES_MAX: usize = 64;
@@ -220,6 +239,168 @@ pub const API_LINE_BYTES_MAX: usize = 256 << 20;
 pub const API_PROGRESS_MAX: usize = 64;
 /// How long the local API waits at its end for readers of answers under way.
 pub const API_STOP_TIMEOUT_MS: u64 = 2_000;
+/// Entries of a log: what fits a signed 64-bit number, as other implementations count.
+pub const LOG_SIZE_MAX: u64 = i64::MAX as u64;
+/// An entry of a log in bytes: a consent record; a tile's entries have a 16-bit length.
+pub const LOG_ENTRY_BYTES_MAX: usize = RECORD_BYTES_MAX;
+/// Hashes of an inclusion or consistency proof: one for each level of the largest log.
+pub const LOG_PROOF_HASHES_MAX: usize = 63;
+/// Names of logs and witnesses, in bytes: the newer cosignatures give them a length of one byte.
+pub const LOG_NAME_BYTES_MAX: usize = 255;
+/// Signatures of a note: four times what every reader must take.
+pub const LOG_NOTE_SIGNATURES_MAX: usize = 64;
+/// A signed note in bytes: 36 post-quantum signatures of 5 kB in base64 and more.
+pub const LOG_NOTE_BYTES_MAX: usize = 1 << 18;
+/// A request to a witness in bytes: a proof's hashes in base64, and a note.
+pub const LOG_WITNESS_REQUEST_BYTES_MAX: usize = LOG_NOTE_BYTES_MAX + 4_096;
+/// Logs that a witness follows; their latest checkpoints are held in memory.
+pub const LOG_WITNESSED_MAX: usize = 4_096;
+/// Keys of one log, so that it can change them.
+pub const LOG_KEYS_MAX: usize = 8;
+/// What a proof file carries beside the proof, in bytes: a consent record fits.
+pub const LOG_PROOF_EXTRA_BYTES_MAX: usize = RECORD_BYTES_MAX;
+/// A proof file in bytes: the hashes, a note, and the extra data in base64.
+pub const LOG_PROOF_BYTES_MAX: usize =
+    LOG_NOTE_BYTES_MAX + 4_096 + LOG_PROOF_EXTRA_BYTES_MAX / 3 * 4 + 8;
+/// A log policy's file in bytes.
+pub const LOG_POLICY_BYTES_MAX: usize = 1 << 16;
+/// Logs, witnesses and groups of a log policy, each: eight times what every reader should take.
+pub const LOG_POLICY_NAMES_MAX: usize = 256;
+/// Entries of a verifiable map (some 7 GiB of memory).
+pub const MAP_ENTRIES_MAX: usize = 1 << 26;
+/// Steps of a map's proof: the bits of a position.
+pub const MAP_PROOF_STEPS_MAX: usize = 256;
+/// A picture's file that is fingerprinted, in bytes: a large photograph without loss.
+pub const IMAGE_BYTES_MAX: usize = 64 << 20;
+/// Pixels of a picture that is fingerprinted: the largest cameras have as many.
+pub const IMAGE_PIXELS_MAX: u64 = 100_000_000;
+/// The longest side of such a picture; JPEG's own limit, and what a filter's rows take stays small.
+pub const IMAGE_SIDE_MAX: u32 = 65_535;
+/// Memory that decoding one picture may take: `IMAGE_PIXELS_MAX` of a progressive JPEG, or of 8 bytes.
+pub const IMAGE_MEMORY_BYTES_MAX: u64 = 1 << 30;
+/// A place in bytes: URLs longer than this are not served by anyone.
+pub const PLACE_BYTES_MAX: usize = 4_096;
+/// A robots.txt or ai.txt in bytes: what RFC 9309 asks crawlers to read at least.
+pub const ROBOTS_BYTES_MAX: usize = 500 << 10;
+/// A header field with terms in bytes, its lines joined.
+pub const HEADER_BYTES_MAX: usize = 16 << 10;
+/// A page whose `meta` elements are read, in bytes.
+pub const HTML_BYTES_MAX: usize = 16 << 20;
+/// `meta` elements of one page.
+pub const HTML_METAS_MAX: usize = 4_096;
+/// A JSON, CBOR or XML document with terms in bytes.
+pub const TERMS_DOCUMENT_BYTES_MAX: usize = 1 << 20;
+/// Rules in one such document.
+pub const TERMS_RULES_MAX: usize = 16_384;
+/// How deep its elements may nest: readers of trees recurse.
+pub const TERMS_DEPTH_MAX: usize = 64;
+/// A list of accounts and repositories in bytes: a million lines.
+pub const OPT_OUT_LIST_BYTES_MAX: usize = 64 << 20;
+/// Accounts and repositories in one list.
+pub const OPT_OUT_LIST_ENTRIES_MAX: usize = 1 << 20;
+/// Metadata of one picture in bytes, its pieces joined.
+pub const IMAGE_METADATA_BYTES_MAX: usize = 16 << 20;
+/// Boxes looked at in one picture's content credentials.
+pub const IMAGE_BOXES_MAX: usize = 65_536;
+
+const _: () = assert!(LOG_ENTRY_BYTES_MAX <= u16::MAX as usize, "an entry fits a tile");
+/// A text in bytes, after ISO 24138's collapse, that is given a text code: the longest novels are
+/// half of it, and computing one takes some 32 times its size in memory.
+pub const TEXT_CODE_BYTES_MAX: usize = 8 << 20;
+/// Characters that a text must have for a text code, after the same collapse: some twenty words.
+/// Shorter ones are phrases that many people write.
+pub const TEXT_CODE_CHARS_MIN: usize = 100;
+/// Distinct 13-grams that it must have: what repeats itself matches all that repeats the same.
+pub const TEXT_CODE_GRAMS_MIN: usize = 64;
+/// Passage fingerprints of one subject: 8 KiB of them, half a record.
+pub const PASSAGES_PER_SUBJECT_MAX: usize = 1_024;
+/// Works for which one passage fingerprint counts, those registered first: what more hold is common
+/// wording, and must not make a query dear.
+pub const PASSAGE_WORKS_MAX: usize = 64;
+/// Passage fingerprints in one index (3.4 GB of them).
+pub const PASSAGE_INDEX_MAX: usize = 1 << 28;
+/// An audio file in bytes: 50 minutes of CD sound as it is, a day as MP3.
+pub const AUDIO_BYTES_MAX: usize = 512 << 20;
+/// Samples of one recording, all channels together: three hours of stereo at 48 kHz, and half a
+/// minute of decoding whatever the file.
+pub const AUDIO_SAMPLES_MAX: u64 = 1 << 30;
+/// Seconds of one recording: six hours, 175,000 features.
+pub const AUDIO_SECONDS_MAX: u64 = 6 * 3_600;
+/// The lowest sample rate of a recording in hertz: below twice 2 kHz there is too little to hear.
+pub const AUDIO_RATE_MIN_HZ: u32 = 4_000;
+/// The highest sample rate of a recording in hertz, as studios go.
+pub const AUDIO_RATE_MAX_HZ: u32 = 384_000;
+/// Channels of a recording: 7.1, and 16 for what FLAC cannot hold.
+pub const AUDIO_CHANNELS_MAX: usize = 16;
+/// Chromaprint features that a recording must have for an audio code: five seconds.
+pub const AUDIO_FEATURES_MIN: usize = 20;
+/// Distinct ones among them: silence has one, a held tone few.
+pub const AUDIO_FEATURES_DISTINCT_MIN: usize = 16;
+/// An identity's file in bytes: a thousand rotations.
+pub const IDENTITY_BYTES_MAX: u64 = 1 << 20;
+/// Rotations of one identity: each of its later feeds repeats them.
+pub const ROTATIONS_MAX: usize = 1_024;
+/// A passphrase in bytes: several lines of a poem.
+pub const PASSPHRASE_BYTES_MAX: usize = 1_024;
+/// Memory that opening a sealed identity may take, in KiB.
+pub const SEAL_MEMORY_MAX_KIB: u32 = 1 << 20;
+/// Passes over that memory.
+pub const SEAL_PASSES_MAX: u32 = 16;
+/// Lanes of it.
+pub const SEAL_LANES_MAX: u32 = 16;
+/// Records that one answer about records lists.
+pub const RECORDS_LISTED_MAX: usize = 1_000;
+
+/// Buckets by which one ledger's heads are compared with another's: 64 KiB of digests.
+pub const DIGEST_BUCKETS_MAX: usize = 4_096;
+/// Feeds in a bucket as long as there are buckets: each that differs costs the heads of its bucket.
+pub const FEEDS_PER_BUCKET: usize = 32;
+/// Feeds of which one question wants records; they fit a question with one record named of each.
+pub const WANTS_MAX: usize = 2_048;
+/// Records that the asker names as held of one feed: ends of branches, and others ever further down.
+pub const RECORDS_NAMED_MAX: usize = 64;
+/// Records looked at for one answer: every branch of the longest feed, twice.
+pub const RECORDS_LOOKED_AT_MAX: usize = 2 * FEED_RECORDS_MAX;
+/// Records behind up to which a feed is caught up with before longer ones: a person's, not a flood.
+pub const SHORT_GAP_MAX: u64 = 1_024;
+/// Pages of one feed in a row without news after which it is left; twice as many of all feeds end a
+/// meeting. Where branches part a quarter of the distance comes again, of the longest feed 64 pages.
+pub const IDLE_PAGES_MAX: u32 = 64;
+/// New feeds that one peer may bring by gossip in an hour; each took its maker a second of work, and
+/// what is too much comes by other peers, or when it is asked for.
+pub const FEEDS_GOSSIPED_PER_HOUR: u64 = 1_024;
+/// Records that one peer may bring by gossip in a minute: a hundred a second, two cores verify a
+/// hundred times as many.
+pub const RECORDS_GOSSIPED_PER_MINUTE: u64 = 6_000;
+/// New feeds that one peer may bring in an hour by answering: an eighth of what a ledger holds, so
+/// that filling one takes many peers or a long day, and an empty node is not kept waiting.
+pub const FEEDS_ANSWERED_PER_HOUR: u64 = FEEDS_MAX as u64 / 8;
+/// Records that one peer may bring at once by answering: a year of a large network (some 2 GB).
+pub const RECORDS_ANSWERED_MAX: u64 = 1 << 22;
+/// Records that one peer may bring in an hour by answering, once it has brought so many.
+pub const RECORDS_ANSWERED_PER_HOUR: u64 = 1 << 20;
+/// Records of one feed that are passed on in a day: a record every 20 seconds. Further ones are
+/// kept, and others ask for them.
+pub const FEED_RECORDS_PER_DAY: u64 = 4_096;
+/// Peers and feeds, each, whose quotas are remembered (some 8 MiB).
+pub const QUOTAS_MAX: usize = 1 << 16;
+/// A proof file in bytes: the largest frontier, and a chain of records.
+pub const PROOF_FILE_BYTES_MAX: usize = FRONTIER_BYTES_MAX + (64 << 20);
+/// Records from the one meant to its feed's head in one proof.
+pub const PROOF_CHAIN_MAX: usize = 16_384;
+/// Lists of used and excluded works that a trainer keeps so that it can prove what it left out, in
+/// bytes; the oldest go first.
+pub const DATA_LISTS_BYTES_MAX: u64 = 4 << 30;
+/// How often a log looks for new records, which is how often it signs at most.
+pub const LOG_PUBLISH_EVERY_MS: u64 = 1_000;
+/// Entries that a log takes in before it signs.
+pub const LOG_APPEND_MAX: usize = 65_536;
+/// How long a witness may take to answer.
+pub const WITNESS_TIMEOUT_MS: u64 = 5_000;
+/// Witnesses of one log.
+pub const LOG_WITNESSES_MAX: usize = 32;
+/// Pieces of evidence against logs that a witness keeps.
+pub const WITNESS_EVIDENCE_MAX: usize = 1_024;
 
 const _: () = assert!(
     PROPOSED_RECORDS_MAX > 2 * (AGREEMENT_ROUNDS_AHEAD_MAX as usize + 1),
@@ -230,3 +411,29 @@ const _: () = assert!(
     127 * (1i128 << 32) * WEIGHT_MAX as i128 * (UPDATES_MAX as i128) < i64::MAX as i128,
     "the aggregate's sum fits an i64"
 );
+/// Files of one opt-out above which they are named as one collection: that many content ids are
+/// four records.
+pub const WORKS_NAMED_MAX: usize = 1_000;
+/// Works of one collection (a list of 128 MiB).
+pub const COLLECTION_WORKS_MAX: u64 = 4 << 20;
+/// Works of all collections together whose lists a node keeps (some 2 GiB of memory).
+pub const COLLECTIONS_WORKS_MAX: u64 = 32 << 20;
+/// Lists of collections that a node looks for at once; the next come when these are here.
+pub const LISTS_WANTED_MAX: usize = 64;
+/// Parts of one text's passages that an opt-out names, those of the least fingerprints: all of a
+/// novel's, and an even sample of what is longer.
+pub const PASSAGE_PARTS_NAMED_MAX: usize = 16;
+/// A line of a JSON Lines file in bytes: a row may hold a picture in base64.
+pub const JSON_LINE_BYTES_MAX: usize = 16 << 20;
+/// A text in bytes that is compared by its passages.
+pub const TEXT_BYTES_MAX: usize = 64 << 20;
+/// Items of a scan that are read, or decided on under one lock of the ledger, at once.
+pub const SCAN_BATCH_ITEMS: usize = 512;
+/// The same in bytes of rows.
+pub const SCAN_BATCH_BYTES_MAX: usize = 32 << 20;
+/// One item of a scan between its passes, in bytes: the fingerprints of the longest text.
+pub const SCAN_ITEM_BYTES_MAX: usize = 64 << 20;
+/// Refused items, unreadable files and the like that an answer lists; all are counted.
+pub const SCAN_LISTED_MAX: usize = 100;
+/// A policy file in bytes.
+pub const POLICY_FILE_BYTES_MAX: usize = 64 << 10;

@@ -15,12 +15,14 @@ const CRATES: [&str; 5] = ["protocol", "consent", "trainer", "node", "tests"];
 const PURE: [&str; 2] = ["protocol", "consent"];
 
 /// What may be over a limit: the file, the item (empty for the file itself), and why.
-const ALLOWED: &[(&str, &str, &str)] = &[(
-    "node/src/api/dto/run.rs",
-    "RunView",
-    "one flat answer of the API: nesting it would only serve the count",
-)];
-
+const ALLOWED: &[(&str, &str, &str)] = &[
+    ("protocol/src/limits.rs", "", "every bound, in one file: that is its purpose"),
+    ("node/src/api/dto.rs", "Status", FLAT),
+    ("node/src/api/dto/run.rs", "RunView", FLAT),
+    ("node/src/api/dto/scan.rs", "ScanReply", FLAT),
+    ("node/src/cli/scan.rs", "ScanArguments", "one field for each flag of one verb"),
+];
+const FLAT: &str = "one flat answer of the API: nesting it would only serve the count";
 /// Words that have no place anywhere.
 const BANNED: [&str; 4] = [
     concat!("to", "do!("),

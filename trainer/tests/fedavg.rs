@@ -78,7 +78,7 @@ fn opted_out(works: &[ContentId]) -> Ledger {
     let keys = [[1; 32], [2; 32]].map(|seed| SecretKey::from_seed(&seed));
     let [daily, root] = keys;
     let identity = Identity::new(daily, root, 0);
-    let genesis = identity.genesis().expect("signed");
+    let genesis = identity.genesis(0).expect("signed");
     let statements = Statement::deny(&Use::TRAINING).over(works.iter().copied());
     let records = identity.statements(&head_at(&genesis), &statements).expect("signed");
     let mut ledger = Ledger::new();

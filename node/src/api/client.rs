@@ -21,8 +21,9 @@ use protocol::limits::API_LINE_BYTES_MAX;
 
 use super::dto::{
     AuditReply, CheckReply, CheckRequest, ConsentReply, ConsentRequest, CreateRequest, EvalReply,
-    EvalRequest, Failure, GetReply, GetRequest, JoinRequest, Line, Progress, RevisionView, RunView,
-    ShareRequest, Status,
+    EvalRequest, Failure, GetReply, GetRequest, IdReply, IdRequest, JoinRequest, Line, OwnReply,
+    OwnRequest, Progress, ProveReply, ProveRequest, RecordsReply, RecordsRequest, RevisionView,
+    RunView, ScanReply, ScanRequest, ShareRequest, Status,
 };
 use super::{Address, AddressError, ClientError};
 
@@ -121,6 +122,29 @@ impl Client {
         self.change("/api/opt-in", request, drop).await
     }
 
+    /// `POST /api/identities`.
+    pub async fn identities(
+        &self,
+        request: &IdRequest,
+        said: impl FnMut(Progress),
+    ) -> Result<IdReply, ClientError> {
+        self.change("/api/identities", request, said).await
+    }
+
+    /// `POST /api/say`.
+    pub async fn say(
+        &self,
+        request: &OwnRequest,
+        said: impl FnMut(Progress),
+    ) -> Result<OwnReply, ClientError> {
+        self.change("/api/say", request, said).await
+    }
+
+    /// `POST /api/records`.
+    pub async fn records(&self, request: &RecordsRequest) -> Result<RecordsReply, ClientError> {
+        self.change("/api/records", request, drop).await
+    }
+
     /// `POST /api/check`.
     pub async fn check(
         &self,
@@ -128,6 +152,15 @@ impl Client {
         said: impl FnMut(Progress),
     ) -> Result<CheckReply, ClientError> {
         self.change("/api/check", request, said).await
+    }
+
+    /// `POST /api/scan`.
+    pub async fn scan(
+        &self,
+        request: &ScanRequest,
+        said: impl FnMut(Progress),
+    ) -> Result<ScanReply, ClientError> {
+        self.change("/api/scan", request, said).await
     }
 
     /// `POST /api/runs/RUN/audit`.
@@ -146,6 +179,11 @@ impl Client {
         said: impl FnMut(Progress),
     ) -> Result<EvalReply, ClientError> {
         self.change("/api/eval", request, said).await
+    }
+
+    /// `POST /api/prove`.
+    pub async fn prove(&self, request: &ProveRequest) -> Result<ProveReply, ClientError> {
+        self.change("/api/prove", request, drop).await
     }
 
     /// `POST /api/shutdown`: the node begins to stop.

@@ -3,15 +3,22 @@
 //! Invariants: ids and keys are 64 hex digits; times are milliseconds since 1970 unless a name says
 //! otherwise; shares of one are in millionths. What it is not: the messages between nodes.
 
+mod identity;
 mod run;
+mod scan;
 
 use protocol::{ContentId, FileHash, PublicKey, RecordId, RevisionId};
 use serde::{Deserialize, Serialize};
 
+pub use identity::{
+    AttestRequest, DelegateRequest, FeedView, IdReply, IdRequest, IdView, KeyAccess, OwnAct,
+    OwnReply, OwnRequest, Passphrase, RecordView, RecordsReply, RecordsRequest, SayRequest,
+};
 pub use run::{
     AuditReply, CreateRequest, EvalView, JoinRequest, OwnView, RejectView, RoundView, RunView,
     UpdateView,
 };
+pub use scan::{ScanColumns, ScanItem, ScanReply, ScanRequest, ScanSite};
 
 /// One line of an answer: progress while it is under way, then the result or the error.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -74,8 +81,21 @@ pub struct Status {
     pub runs: usize,
     /// Consent records held.
     pub records: usize,
+    /// Consent records put off since the start, because one peer or one feed brought more than it may.
+    pub put_off: PutOffView,
     /// Bytes sent to and received from other nodes by the data plane.
     pub bytes: BytesView,
+}
+
+/// What quotas put off. It is not lost: others bring it, or it comes when it is asked for.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct PutOffView {
+    /// New feeds that were not taken.
+    pub feeds: u64,
+    /// Records that were not taken, beginnings of feeds among them.
+    pub records: u64,
+    /// Records that were taken and not passed on.
+    pub forwards: u64,
 }
 
 /// Bytes moved since the start.
@@ -172,7 +192,7 @@ pub struct GetReply {
 }
 
 /// `accord consent opt-out` and `opt-in`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ConsentRequest {
     /// Files or directories: of a table each row is a work, any other file is one.
     pub paths: Vec<String>,
@@ -182,6 +202,18 @@ pub struct ConsentRequest {
     pub uses: Vec<String>,
     /// How long an opt-in holds, in days.
     pub days: Option<u64>,
+    /// What opens the identity.
+    #[serde(default)]
+    pub keys: KeyAccess,
+    /// In whose name it speaks, if not its own.
+    #[serde(default)]
+    pub behalf: Option<PublicKey>,
+    /// Whether an opt-out names the exact bytes only, and no likeness.
+    #[serde(default)]
+    pub exact: bool,
+    /// Whether an opt-out names the works as one collection, however few they are.
+    #[serde(default)]
+    pub collection: bool,
 }
 
 /// What was registered.
@@ -195,6 +227,24 @@ pub struct ConsentReply {
     pub made: Option<String>,
     /// Works named.
     pub works: u64,
+    /// Works whose likeness is named too.
+    #[serde(default)]
+    pub alike: u64,
+    /// The root of the collection that they are named by, if they are.
+    #[serde(default)]
+    pub collection: Option<FileHash>,
+    /// Names with a dot that were left out.
+    #[serde(default)]
+    pub dotted: u64,
+    /// Files that could not be read, so that nothing of them is registered: the first few.
+    #[serde(default)]
+    pub unread: Vec<String>,
+    /// How many such files there are.
+    #[serde(default)]
+    pub unread_count: u64,
+    /// Files whose likeness cannot be told, so that only their exact bytes are named: the first few.
+    #[serde(default)]
+    pub unlike: Vec<String>,
     /// The records, oldest first.
     pub records: Vec<RecordId>,
     /// Peers that the records were sent to.
@@ -236,6 +286,30 @@ pub struct Refusal {
     pub reason: String,
     /// The records that say so.
     pub records: Vec<RecordId>,
+}
+
+/// `accord consent prove`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ProveRequest {
+    /// A record that a log has, or that a round was bound by.
+    pub record: Option<String>,
+    /// The run of a round.
+    pub run: Option<String>,
+    /// The round.
+    pub round: Option<u64>,
+    /// A file with the work that was not used.
+    pub path: Option<String>,
+    /// Which row of it, from 1, if it is a table.
+    pub row: Option<u64>,
+    /// The content id of a work of which nobody spoke.
+    pub absent: Option<String>,
+}
+
+/// A proof.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProveReply {
+    /// The file's bytes, in hexadecimal.
+    pub proof: String,
 }
 
 /// `accord eval`.

@@ -29,12 +29,14 @@ pub use error::{AddressError, ClientError, ServeError};
 pub use pick::pick_run;
 pub use progress::ProgressSender;
 pub use server::Server;
+pub(crate) use server::serve_until;
 pub use token::Token;
 
 use dto::{
     AuditReply, CheckReply, CheckRequest, ConsentReply, ConsentRequest, CreateRequest, EvalReply,
-    EvalRequest, Failure, GetReply, GetRequest, JoinRequest, RevisionView, RunView, ShareRequest,
-    Status,
+    EvalRequest, Failure, GetReply, GetRequest, IdReply, IdRequest, JoinRequest, OwnReply,
+    OwnRequest, ProveReply, ProveRequest, RecordsReply, RecordsRequest, RevisionView, RunView,
+    ScanReply, ScanRequest, ShareRequest, Status,
 };
 
 /// What a request comes to.
@@ -81,11 +83,32 @@ pub trait Service: Send + Sync + 'static {
     fn run(&self, run: String) -> impl Future<Output = Answer<RunView>> + Send;
     /// One run as it is now, and again after each change, until the reader or the node is gone.
     fn watch(&self, run: String) -> impl Future<Output = Answer<mpsc::Receiver<RunView>>> + Send;
+    /// Asks the gate about each item of a data set.
+    fn scan(
+        &self,
+        request: ScanRequest,
+        progress: ProgressSender,
+    ) -> impl Future<Output = Answer<ScanReply>> + Send;
     /// Registers that works may not be used.
     fn opt_out(&self, request: ConsentRequest)
     -> impl Future<Output = Answer<ConsentReply>> + Send;
     /// Registers that works may be used.
     fn opt_in(&self, request: ConsentRequest) -> impl Future<Output = Answer<ConsentReply>> + Send;
+    /// Does something with an identity of this node.
+    fn identities(
+        &self,
+        request: IdRequest,
+        progress: ProgressSender,
+    ) -> impl Future<Output = Answer<IdReply>> + Send;
+    /// Makes a record that is not about files.
+    fn say(
+        &self,
+        request: OwnRequest,
+        progress: ProgressSender,
+    ) -> impl Future<Output = Answer<OwnReply>> + Send;
+    /// Records of the ledger, with what has become of them.
+    fn records(&self, request: RecordsRequest)
+    -> impl Future<Output = Answer<RecordsReply>> + Send;
     /// What the gate says of works.
     fn check(
         &self,
@@ -104,6 +127,8 @@ pub trait Service: Send + Sync + 'static {
         request: EvalRequest,
         progress: ProgressSender,
     ) -> impl Future<Output = Answer<EvalReply>> + Send;
+    /// Makes a proof that a person keeps.
+    fn prove(&self, request: ProveRequest) -> impl Future<Output = Answer<ProveReply>> + Send;
     /// Begins to stop the node; returns at once.
     fn shutdown(&self);
 }

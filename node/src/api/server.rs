@@ -4,6 +4,7 @@
 //! something is `POST` and answers in lines. What it is not: the work itself (see [`Service`]).
 
 use std::future::IntoFuture;
+use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,18 +68,7 @@ impl Server {
         let routes = routes(Api { service, tasks: tasks.clone() })
             .layer(DefaultBodyLimit::max(API_REQUEST_BYTES_MAX))
             .layer(guarded);
-        let serving = axum::serve(self.listener, routes)
-            .with_graceful_shutdown(cancel.clone().cancelled_owned())
-            .into_future();
-        // A client that does not read its answer does not keep the node from stopping.
-        let patience = async {
-            cancel.cancelled().await;
-            tokio::time::sleep(Duration::from_millis(API_STOP_TIMEOUT_MS)).await;
-        };
-        let served = tokio::select! {
-            served = serving => served.map_err(ServeError::Broken),
-            () = patience => Ok(()),
-        };
+        let served = serve_until(self.listener, routes, cancel).await.map_err(ServeError::Broken);
         drop(stop);
         tasks.stopped().await;
         served
@@ -118,8 +108,13 @@ fn routes<S: Service>(api: Api<S>) -> Router {
         .route("/api/create", asked(|s: Arc<S>, r, p| async move { s.create(r, p).await }))
         .route("/api/opt-out", asked(|s: Arc<S>, r, _| async move { s.opt_out(r).await }))
         .route("/api/opt-in", asked(|s: Arc<S>, r, _| async move { s.opt_in(r).await }))
+        .route("/api/identities", asked(|s: Arc<S>, r, p| async move { s.identities(r, p).await }))
+        .route("/api/say", asked(|s: Arc<S>, r, p| async move { s.say(r, p).await }))
+        .route("/api/records", asked(|s: Arc<S>, r, _| async move { s.records(r).await }))
         .route("/api/check", asked(|s: Arc<S>, r, p| async move { s.check(r, p).await }))
+        .route("/api/scan", asked(|s: Arc<S>, r, p| async move { s.scan(r, p).await }))
         .route("/api/eval", asked(|s: Arc<S>, r, p| async move { s.eval(r, p).await }))
+        .route("/api/prove", asked(|s: Arc<S>, r, _| async move { s.prove(r).await }))
         .route("/api/shutdown", post(shutdown::<S>))
         .fallback(async || {
             refusal(StatusCode::NOT_FOUND, "the local API has no such call".to_owned(), true)
@@ -190,4 +185,24 @@ async fn watch<S: Service>(State(api): State<Api<S>>, Path(run): Path<String>) -
 async fn shutdown<S: Service>(State(api): State<Api<S>>) -> Response {
     api.service.shutdown();
     answer(Ok(()))
+}
+
+/// Serves until `cancel`, and a moment longer for answers under way: a client that does not read its
+/// answer does not keep the node from stopping.
+pub(crate) async fn serve_until(
+    listener: TcpListener,
+    routes: Router,
+    cancel: CancellationToken,
+) -> io::Result<()> {
+    let serving = axum::serve(listener, routes)
+        .with_graceful_shutdown(cancel.clone().cancelled_owned())
+        .into_future();
+    let patience = async {
+        cancel.cancelled().await;
+        tokio::time::sleep(Duration::from_millis(API_STOP_TIMEOUT_MS)).await;
+    };
+    tokio::select! {
+        served = serving => served,
+        () = patience => Ok(()),
+    }
 }

@@ -107,11 +107,27 @@ impl Service for Fake {
         });
         Ok(receiver)
     }
+    async fn scan(&self, _: ScanRequest, _: ProgressSender) -> Answer<ScanReply> {
+        refused("there is nothing to scan", true)
+    }
+
     async fn opt_out(&self, _: ConsentRequest) -> Answer<ConsentReply> {
         panic!("a fault of ours");
     }
+    async fn prove(&self, _: ProveRequest) -> Answer<ProveReply> {
+        refused("nothing can be proved", false)
+    }
     async fn opt_in(&self, _: ConsentRequest) -> Answer<ConsentReply> {
         refused("not today", false)
+    }
+    async fn identities(&self, _: IdRequest, _: ProgressSender) -> Answer<IdReply> {
+        refused("there are none", true)
+    }
+    async fn say(&self, _: OwnRequest, _: ProgressSender) -> Answer<OwnReply> {
+        refused("nothing to say", true)
+    }
+    async fn records(&self, _: RecordsRequest) -> Answer<RecordsReply> {
+        Ok(RecordsReply { records: vec![], total: 0 })
     }
     async fn check(&self, _: CheckRequest, _: ProgressSender) -> Answer<CheckReply> {
         Ok(CheckReply { works: 1, allowed: 1, refused: 0, refusals: vec![] })
@@ -195,7 +211,7 @@ async fn a_failure_keeps_whose_fault_it_was() {
     assert_eq!((error.to_string().as_str(), error.usage()), ("the metadata is damaged", false));
     let error = running.client.watch("unknown").await.expect_err("unknown");
     assert!(error.usage());
-    let consent = ConsentRequest { paths: vec![], identity: None, uses: vec![], days: None };
+    let consent = ConsentRequest::default();
     let error = running.client.opt_out(&consent).await.expect_err("a panic");
     assert!(error.to_string().contains("broke off"), "{error}");
     assert!(!running.client.opt_in(&consent).await.expect_err("refused").usage());

@@ -10,7 +10,14 @@ use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, RangedU64Va
 use clap::{Args, Parser, Subcommand};
 use consent::Use;
 use libp2p::Multiaddr;
+use protocol::PublicKey;
 use protocol::limits::OPT_IN_DAYS_MAX;
+
+use super::id_args::{IdVerb, KeyArguments};
+use super::log_args::{LogVerb, WitnessVerb};
+use super::own_args::OwnVerb;
+use super::proof::ProveArguments;
+use super::scan::ScanArguments;
 
 /// Threads that may be asked for; more than any machine here has.
 const THREADS_MAX: u64 = 1_024;
@@ -64,6 +71,15 @@ pub(super) enum Verb {
     /// Say what may be done with your works, or ask what was said.
     #[command(subcommand, after_help = "Example: accord consent opt-out pictures/")]
     Consent(ConsentVerb),
+    /// Your identities: make, rotate, recover them, use them on several devices.
+    #[command(subcommand, after_help = "Example: accord id create artist")]
+    Id(IdVerb),
+    /// Run a transparency log over the consent records.
+    #[command(subcommand, after_help = "Example: accord log init --origin log.example/2026")]
+    Log(LogVerb),
+    /// Be a witness of other people's logs.
+    #[command(subcommand, after_help = "Example: accord witness init --name witness.example")]
+    Witness(WitnessVerb),
     /// Verify every certificate of a run and compute every aggregate again.
     #[command(after_help = "Example: accord audit digits")]
     Audit {
@@ -89,6 +105,10 @@ pub(super) struct UpArguments {
     /// The port of the local API on 127.0.0.1; 0 takes a free one.
     #[arg(long, default_value_t = 0, value_name = "PORT")]
     pub(super) api_port: u16,
+    /// The port of 127.0.0.1 where anyone may read this node's log and ask its witness; 0 takes a
+    /// free one, and without this neither is served.
+    #[arg(long, value_name = "PORT")]
+    pub(super) log_port: Option<u16>,
     /// The address to listen on for other nodes.
     #[arg(long, default_value = "0.0.0.0", value_name = "IP", env = "ACCORD_BIND")]
     pub(super) bind: IpAddr,
@@ -179,11 +199,29 @@ pub(super) enum RunVerb {
     },
 }
 
+const SCAN_EXAMPLE: &str = "\
+Example:
+  accord consent scan pictures/ --use train-generative --default opt-out
+  accord consent scan rows.parquet --use train-generative --policy p.toml \\
+      --content text --url source --format csv --out report.csv --fix allowed.parquet
+
+Exit codes: 0 all may be used, 1 some may not or could not be read, 2 used wrongly.";
+
 #[derive(Debug, Subcommand)]
 pub(super) enum ConsentVerb {
-    /// Register that works may not be used: every row of a table, every other file as it is.
+    /// Register that works may not be used: every row of a table, every other file, and pictures,
+    /// texts and sounds that are alike.
     #[command(after_help = "Example: accord consent opt-out pictures/ --identity artist")]
-    OptOut(SayArguments),
+    OptOut {
+        #[command(flatten)]
+        say: SayArguments,
+        /// Name the exact bytes only, and not what looks, reads or sounds alike.
+        #[arg(long)]
+        exact: bool,
+        /// Name all works by one record and a list beside it, as is done of more than 1,000 files.
+        #[arg(long)]
+        collection: bool,
+    },
     /// Register that works may be used, for a while.
     #[command(after_help = "Example: accord consent opt-in my.csv --days 90")]
     OptIn {
@@ -193,6 +231,9 @@ pub(super) enum ConsentVerb {
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=OPT_IN_DAYS_MAX))]
         days: Option<u64>,
     },
+    /// Ask what of a data set may be used, item by item, and keep that part of it.
+    #[command(after_help = SCAN_EXAMPLE)]
+    Scan(ScanArguments),
     /// Ask whether works may be used, and by which records not.
     #[command(after_help = "Example: accord consent check data.csv --use train-other")]
     Check {
@@ -205,6 +246,22 @@ pub(super) enum ConsentVerb {
         /// What silence means: `opt-in` is no, `opt-out` is yes.
         #[arg(long, default_value = "opt-in", value_parser = ["opt-in", "opt-out"])]
         default: String,
+    },
+    /// What is said without files, and what was said.
+    #[command(flatten)]
+    Own(OwnVerb),
+    /// Write a proof that you can keep: of a record in the log, of a work that nobody spoke of, or of
+    /// what a round of a run left out.
+    #[command(after_help = "Example: accord consent prove --record 1f0e... --out my.proof")]
+    Prove(ProveArguments),
+    /// Check a proof, without a node.
+    #[command(after_help = "Example: accord consent verify-proof my.proof --policy trust.policy")]
+    VerifyProof {
+        /// The proof.
+        file: PathBuf,
+        /// Which log and witnesses you believe (C2SP tlog-policy), for proofs against a log.
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
     },
 }
 
@@ -220,6 +277,11 @@ pub(super) struct SayArguments {
     /// A use meant; may be given several times. All that train if left out.
     #[arg(long = "use", value_name = "USE", value_parser = uses())]
     pub(super) uses: Vec<String>,
+    /// In the name of this identity, which gave leave for it.
+    #[arg(long = "for", value_name = "KEY")]
+    pub(super) behalf: Option<PublicKey>,
+    #[command(flatten)]
+    pub(super) keys: KeyArguments,
 }
 
 #[derive(Debug, Args)]
@@ -239,7 +301,7 @@ pub(super) struct DemoArguments {
     pub(super) keep: Option<PathBuf>,
 }
 
-fn uses() -> PossibleValuesParser {
+pub(super) fn uses() -> PossibleValuesParser {
     PossibleValuesParser::new(Use::ALL.map(Use::as_str))
 }
 
@@ -282,11 +344,44 @@ mod tests {
             "accord consent opt-out a b --identity artist --use train-generative --use mine",
             "accord consent opt-in a --days 30",
             "accord consent check a --use evaluate --default opt-out",
+            "accord consent opt-out a --for KEY --recovery f --passphrase-file p",
+            "accord consent say --deny --place example.org --use mine",
+            "accord consent say --allow --identity-of-mine --days 9 --for KEY --identity artist",
+            "accord consent say --constrained --place a.org --terms https://a.org/t --terms-copy t",
+            "accord consent delegate --to KEY --uses mine --allow --scope a.org b --days 9",
+            "accord consent revoke RECORD RECORD --identity artist",
+            "accord consent lift RECORD --recovery f",
+            "accord consent attest --record RECORD --of KEY --standing place --evidence x",
+            "accord consent dispute RECORD --reason x",
+            "accord consent compromised --daily --from-seq 3",
+            "accord consent reconcile --identity artist",
+            "accord consent records --mine",
+            "accord consent records --author KEY",
+            "accord consent show RECORD --json",
+            "accord id create artist --recovery f --passphrase",
+            "accord id list",
+            "accord id show artist",
+            "accord id rotate artist --recovery f",
+            "accord id recover f --name artist",
+            "accord id export artist --out f --plain",
+            "accord id import f --name artist",
+            "accord consent prove --record 1f --out my.proof",
+            "accord consent prove --run digits --round 3 --record 1f --file a.csv --row 2",
+            "accord consent prove --absent 1f",
+            "accord consent verify-proof my.proof --policy trust.policy",
+            "accord log init --origin log.example/2026",
+            "accord log witness add http://127.0.0.1:8001 w+1+2",
+            "accord log policy --quorum 2",
+            "accord witness follow l+1+2",
+            "accord up --log-port 0",
             "accord audit digits",
             "accord eval me/digits --data d.csv",
             "accord demo --keep d",
         ] {
-            parse(line).unwrap_or_else(|e| panic!("{line}: {e}"));
+            let key = protocol::SecretKey::from_seed(&[1; 32]).public().to_string();
+            let record = protocol::RecordId::of(b"record").to_string();
+            let line = line.replace("KEY", &key).replace("RECORD", &record);
+            parse(&line).unwrap_or_else(|e| panic!("{line}: {e}"));
         }
     }
 
@@ -300,6 +395,13 @@ mod tests {
             ("accord consent opt-in a --days 0", "1..=730"),
             ("accord consent opt-out a --days 3", "--days"),
             ("accord run join digits", "--data"),
+            ("accord consent say --deny", "--place"),
+            ("accord consent say --place a.org", "--deny"),
+            ("accord consent say --deny --place a.org --days 3", "--allow"),
+            ("accord consent compromised", "--daily"),
+            ("accord consent lift", "<RECORD>"),
+            ("accord consent show 12", "12"),
+            ("accord id export artist", "--out"),
             ("accord up --threads 0", "1..=1024"),
             ("accord up --port 65536", "65536"),
             ("accord up --peer nonsense", "nonsense"),

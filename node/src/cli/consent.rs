@@ -1,28 +1,43 @@
-//! `accord consent opt-out`, `opt-in` and `check`.
+//! `accord consent opt-out`, `opt-in` and `check`; `scan` has a file of its own.
 //!
 //! Invariants: works never leave the machine; only their ids do, and the node makes those.
 //! What it is not: the ledger or the gate (see the crate `consent`).
 
 use crate::api::dto::{CheckReply, CheckRequest, ConsentReply, ConsentRequest};
+use crate::home::ME;
 
 use super::args::{ConsentVerb, SayArguments};
 use super::context::{Context, absolute_text};
 use super::error::CliError;
 use super::output::Style;
+use super::own;
+use super::passphrase::access;
 use super::progress::Reporter;
+use super::proof;
+use super::scan;
 use super::table::{Table, pairs};
 use super::units::{count, shorts};
 
+/// Records that are shown one by one.
+const RECORDS_SHOWN: usize = 8;
+
 pub(super) async fn act(context: &Context, verb: ConsentVerb) -> Result<(), CliError> {
     match verb {
-        ConsentVerb::OptOut(say) => {
-            let reply = context.client()?.opt_out(&request(say, None)?).await?;
+        ConsentVerb::Own(verb) => own::act(context, verb).await?,
+        ConsentVerb::OptOut { say, exact, collection } => {
+            let request = request(context, say, None).await?;
+            let request = ConsentRequest { exact, collection, ..request };
+            let reply = context.client()?.opt_out(&request).await?;
             context.out.show(&reply, |reply, style| said_text(reply, "out", style))?;
+            if reply.unread_count > 0 {
+                return Err(CliError::Said);
+            }
         }
         ConsentVerb::OptIn { say, days } => {
-            let reply = context.client()?.opt_in(&request(say, days)?).await?;
+            let reply = context.client()?.opt_in(&request(context, say, days).await?).await?;
             context.out.show(&reply, |reply, style| said_text(reply, "in", style))?;
         }
+        ConsentVerb::Scan(arguments) => scan::act(context, arguments).await?,
         ConsentVerb::Check { path, use_name, default } => {
             let request = CheckRequest { path: absolute_text(&path)?, use_name, default };
             let client = context.client()?;
@@ -32,13 +47,24 @@ pub(super) async fn act(context: &Context, verb: ConsentVerb) -> Result<(), CliE
             let about = request.use_name;
             context.out.show(&reply?, |reply, style| checked_text(reply, &about, style))?;
         }
+        ConsentVerb::Prove(arguments) => proof::prove(context, arguments).await?,
+        ConsentVerb::VerifyProof { file, policy } => {
+            proof::verify(context, &file, policy.as_deref())?;
+        }
     }
     Ok(())
 }
 
-fn request(say: SayArguments, days: Option<u64>) -> Result<ConsentRequest, CliError> {
+async fn request(
+    context: &Context,
+    say: SayArguments,
+    days: Option<u64>,
+) -> Result<ConsentRequest, CliError> {
     let paths = say.paths.iter().map(|path| absolute_text(path)).collect::<Result<_, _>>()?;
-    Ok(ConsentRequest { paths, identity: say.identity, uses: say.uses, days })
+    let keys = access(context, say.identity.as_deref().unwrap_or(ME), &say.keys).await?;
+    let SayArguments { identity, uses, behalf, .. } = say;
+    let (exact, collection) = (false, false);
+    Ok(ConsentRequest { paths, identity, uses, days, keys, behalf, exact, collection })
 }
 
 fn said_text(reply: &ConsentReply, way: &str, style: Style) -> String {
@@ -51,8 +77,29 @@ fn said_text(reply: &ConsentReply, way: &str, style: Style) -> String {
     if let Some(keys) = &reply.made {
         lines.push(("its keys", format!("{keys} (made just now: keep a copy)")));
     }
-    for record in &reply.records {
+    if way == "out" {
+        let alike = match reply.alike {
+            0 => "none: exact bytes only".to_owned(),
+            alike => format!("{} by what is alike too", count(alike, "work")),
+        };
+        lines.push(("likeness", alike));
+    }
+    lines.extend(reply.collection.map(|root| ("collection", root.to_string())));
+    // Of hundreds a person needs none; the first are the identity's own and the exact bytes.
+    for record in reply.records.iter().take(RECORDS_SHOWN) {
         lines.push(("record", record.to_string()));
+    }
+    if records > RECORDS_SHOWN as u64 {
+        lines.push(("", format!("and {} more records", records - RECORDS_SHOWN as u64)));
+    }
+    if reply.dotted > 0 {
+        lines.push(("left out", count(reply.dotted, "name") + " that begin with a dot"));
+    }
+    lines.extend(reply.unlike.iter().map(|why| ("exact only", why.clone())));
+    lines.extend(reply.unread.iter().map(|why| ("NOT registered", why.clone())));
+    let more = reply.unread_count.saturating_sub(reply.unread.len() as u64);
+    if more > 0 {
+        lines.push(("", format!("and {more} more that cannot be read")));
     }
     format!("opted {works} {way} with {}; {told}\n", count(records, "record"))
         + &pairs(&lines, style)
@@ -92,12 +139,27 @@ mod tests {
             name: "artist".into(),
             made: Some("/d/identities/artist".into()),
             works: 100,
+            alike: 7,
+            collection: None,
+            dotted: 2,
+            unread: vec!["bad.csv: is empty".into()],
+            unread_count: 3,
+            unlike: vec!["cut.jpg: cut off".into()],
             records: vec![record],
             peers: 3,
         };
         let text = said_text(&reply, "out", Style::PLAIN);
         assert!(text.starts_with("opted 100 works out with 1 record; sent to 3 peers\n"), "{text}");
         assert!(text.contains(&record.to_string()) && text.contains("keep a copy"), "{text}");
+        for said in [
+            "7 works by what is alike",
+            "2 names that begin with a dot",
+            "NOT registered  bad.csv: is empty",
+            "exact only      cut.jpg",
+            "and 2 more that cannot be read",
+        ] {
+            assert!(text.contains(said), "{said}: {text}");
+        }
         reply.peers = 0;
         assert!(said_text(&reply, "in", Style::PLAIN).contains("no peer is connected"));
     }

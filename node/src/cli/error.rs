@@ -11,6 +11,8 @@ use crate::api::dto::Failure;
 use crate::daemon::UpError;
 use crate::demo::DemoError;
 use crate::home::HomeError;
+use crate::identity::IdentityError;
+use crate::log::{LogDirError, LogError, WitnessError};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -21,12 +23,30 @@ pub(super) enum CliError {
     /// The data directory.
     #[error(transparent)]
     Home(#[from] HomeError),
+    /// An identity in it.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// The node did not start or had to stop.
     #[error(transparent)]
     Up(#[from] UpError),
     /// The demo.
     #[error(transparent)]
     Demo(#[from] DemoError),
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The log's directory.
+    #[error(transparent)]
+    LogDir(#[from] LogDirError),
+    /// The witness.
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
+    /// A proof that does not hold.
+    #[error("not proved: {0}")]
+    NotProved(String),
+    /// A file that a command writes itself.
+    #[error("cannot write {0}: {1}")]
+    Write(String, io::Error),
     /// A file that a command reads itself.
     #[error("cannot read {0}: {1}")]
     Read(String, io::Error),
@@ -39,6 +59,9 @@ pub(super) enum CliError {
     /// Wrong use that the grammar could not see.
     #[error("{0}")]
     Usage(String),
+    /// What failed is in the result, which was shown.
+    #[error("not all of it went well")]
+    Said,
     /// Our own output.
     #[error("cannot write: {0}")]
     Output(#[from] io::Error),

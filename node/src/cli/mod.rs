@@ -11,12 +11,21 @@ mod args;
 mod consent;
 mod context;
 mod error;
+mod id;
+mod id_args;
+mod log;
+mod log_args;
 mod model;
 mod node;
 mod output;
+mod own;
+mod own_args;
+mod passphrase;
 mod progress;
+mod proof;
 mod rounds;
 mod run;
+mod scan;
 mod table;
 mod units;
 
@@ -48,6 +57,7 @@ pub fn main() -> ExitCode {
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(CliError::Said) => ExitCode::FAILURE,
         Err(error) => {
             let failure = error.failure();
             report(&failure, json);
@@ -83,7 +93,10 @@ async fn act(context: &Context, verb: Verb) -> Result<(), CliError> {
         Verb::Eval(arguments) => model::eval(context, &arguments).await,
         Verb::Run(verb) => run::act(context, verb).await,
         Verb::Audit { run } => run::audit(context, &run.run).await,
+        Verb::Log(verb) => log::act(context, verb),
+        Verb::Witness(verb) => log::act_witness(context, verb),
         Verb::Consent(verb) => consent::act(context, verb).await,
+        Verb::Id(verb) => id::act(context, verb).await,
         Verb::Demo(arguments) => show(context, arguments).await,
     }
 }

@@ -78,6 +78,7 @@ pub(super) async fn up(context: &Context, arguments: UpArguments) -> Result<(), 
         port: arguments.port,
         data_port: arguments.data_port,
         api_port: arguments.api_port,
+        log_port: arguments.log_port,
         bind: arguments.bind,
         peers: arguments.peers,
         mdns: !arguments.no_mdns,
@@ -118,6 +119,9 @@ fn ready_text(ready: &Ready, style: Style) -> String {
         ],
         style,
     );
+    if let Some(log) = &ready.log {
+        text += &pairs(&[("log", log.clone())], style);
+    }
     text += "other nodes connect with any of\n";
     for address in &ready.addresses {
         text += &format!("  --peer {address}\n");
@@ -214,6 +218,7 @@ mod tests {
             dir: "/d".into(),
             addresses: vec!["/ip4/127.0.0.1/tcp/1".into()],
             api: "http://127.0.0.1:2".into(),
+            log: None,
         };
         let text = ready_text(&ready, Style::PLAIN);
         assert_eq!(text.lines().filter(|line| line.starts_with("ready")).count(), 1);

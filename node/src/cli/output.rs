@@ -50,7 +50,6 @@ impl Output {
 
 impl Style {
     /// Text without colour.
-    #[cfg(test)]
     pub(super) const PLAIN: Self = Self { colour: false };
 
     /// A heading.

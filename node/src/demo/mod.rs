@@ -10,6 +10,7 @@ mod bar;
 mod data;
 mod nodes;
 mod opt_out;
+mod picture;
 mod report;
 mod story;
 

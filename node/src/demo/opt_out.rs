@@ -38,8 +38,7 @@ impl OptOut {
         let request = ConsentRequest {
             paths: vec![files.works.display().to_string()],
             identity: Some("contributor".into()),
-            uses: vec![],
-            days: None,
+            ..ConsentRequest::default()
         };
         let said = ask(&nodes[1], nodes[1].client.opt_out(&request)).await?;
         let at = Instant::now();

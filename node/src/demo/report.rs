@@ -29,6 +29,8 @@ pub struct Summary {
     pub opted_out: u64,
     /// By which record.
     pub record: RecordId,
+    /// Altered copies of an opted-out picture that were found and refused.
+    pub copies: u64,
     /// The final model's root.
     pub model: FileHash,
     /// Bytes that the onlooker fetched.
@@ -126,6 +128,7 @@ impl Report {
              \x20  final accuracy on held-out digits   {:.1} % (93 % asked for)\n\
              \x20  rounds certified and audited        {} ({} signatures, {} updates)\n\
              \x20  works opted out and left out        {} (record {})\n\
+             \x20  altered copies of a picture refused {} of {}\n\
              \x20  model root, recomputed bit for bit  {}\n\
              \x20  published as                        {}\n\
              \x20  time                                {:.1} s",
@@ -135,6 +138,8 @@ impl Report {
             summary.updates,
             summary.opted_out,
             summary.record.short(),
+            summary.copies,
+            super::picture::COPIES.len(),
             summary.model.short(),
             short_model(&summary.published),
             summary.seconds

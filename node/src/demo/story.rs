@@ -14,6 +14,7 @@ use super::ask::{ask, promise, wait, watch};
 use super::data::{self, Files, OPTED_OUT, TRAINERS};
 use super::nodes::{Node, Processes};
 use super::opt_out::OptOut;
+use super::picture;
 use super::report::{Report, RoundLine, Summary};
 use crate::api::dto::{
     CreateRequest, EvalRequest, GetRequest, JoinRequest, OwnView, RoundView, RunView, ShareRequest,
@@ -78,12 +79,15 @@ async fn told(
         "verified {} certificates, aggregated {} updates again in {} ms: same root",
         audit.rounds, audit.updates, audit.elapsed_ms
     ));
+    report.step("6. an artist opts a picture out at node-1; node-4 scans a folder with copies");
+    let copies = picture::refused(nodes, dir, report).await?;
     Ok(Summary {
         run,
         rounds: audit.rounds,
         accuracy,
         opted_out: OPTED_OUT as u64,
         record,
+        copies,
         model: last.model,
         fetched_bytes: fetched,
         updates: audit.updates,

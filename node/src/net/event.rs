@@ -16,21 +16,24 @@ use tokio::sync::oneshot;
 pub enum Topic {
     /// Heads of repos.
     Heads,
-    /// Records of consent feeds.
+    /// Records of consent feeds that take away, with key events and beginnings of feeds.
     Consent,
+    /// All other records of consent feeds: they may wait.
+    ConsentRest,
     /// Everything about runs: specs, commits, votes.
     Runs,
 }
 
 impl Topic {
     /// All topics; a node subscribes to each.
-    pub const ALL: [Self; 3] = [Self::Heads, Self::Consent, Self::Runs];
+    pub const ALL: [Self; 4] = [Self::Heads, Self::Consent, Self::ConsentRest, Self::Runs];
 
     /// The name on the wire.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Heads => "accord/heads/1",
             Self::Consent => "accord/consent/1",
+            Self::ConsentRest => "accord/consent-rest/1",
             Self::Runs => "accord/runs/1",
         }
     }

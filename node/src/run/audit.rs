@@ -121,7 +121,7 @@ async fn recompute(desk: &Desk, base: Base, certificate: &Certificate) -> Result
 }
 
 /// Certificates from `round` on: this node's own, or a peer's.
-async fn certificates(desk: &Desk, round: u64) -> Result<Vec<Certificate>, DeskError> {
+pub(super) async fn certificates(desk: &Desk, round: u64) -> Result<Vec<Certificate>, DeskError> {
     let own = desk.means.store.certificates(desk.run, round, CERTIFICATES_SENT_MAX)?;
     if own.is_empty() {
         return Ok(ask_all(desk, round).await);

@@ -7,9 +7,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use consent::{Policy, Record};
+use consent::Policy;
 use protocol::aggregate::OuterState;
-use protocol::exchange::{Answer, Question};
 use protocol::limits::{COMMIT_BYTES_MAX, FRONTIER_BYTES_MAX, MODEL_CONFIG_BYTES_MAX};
 use protocol::round::check::{Base, Evidence, check_terms};
 use protocol::round::{Tip, UpdateCommit, commit_id};
@@ -19,7 +18,7 @@ use protocol::{CommitId, FileHash, Frontier, PublicKey, RunId, Signed};
 use tokio::sync::OnceCell;
 use trainer::{Device, ModelConfig};
 
-use crate::ledger_book::LedgerBook;
+use crate::ledger::{LedgerBook, pull_feeds};
 use crate::net::{BlobError, FetchError, Net};
 use crate::store::{Store, StoreError};
 
@@ -74,6 +73,13 @@ pub(crate) struct Means {
     pub device: Device,
     /// Threads for aggregation.
     pub threads: usize,
+}
+
+impl Means {
+    /// Where the lists behind this node's data commits are.
+    pub(crate) fn lists(&self) -> PathBuf {
+        self.dir.with_file_name("data-lists")
+    }
 }
 
 /// One run's desk.
@@ -238,12 +244,17 @@ impl Desk {
     /// Makes the ledger reach `required`, asking peers for records.
     pub(crate) async fn reach(&self, required: &Frontier) -> Result<(), DeskError> {
         for peer in self.providers(&[]).await {
-            if self.means.ledger.frontier().dominates(required) {
-                return Ok(());
+            loop {
+                let missing = self.means.ledger.missing(required);
+                if missing.is_empty() {
+                    return Ok(());
+                }
+                if pull_feeds(&self.means.net, &self.means.ledger, peer, missing).await == 0 {
+                    break;
+                }
             }
-            pull_records(&self.means.net, &self.means.ledger, peer).await;
         }
-        let reached = self.means.ledger.frontier().dominates(required);
+        let reached = self.means.ledger.reaches(required);
         if reached { Ok(()) } else { Err(DeskError::Records) }
     }
 
@@ -260,46 +271,6 @@ impl Desk {
         all.retain(|peer| seen.insert(*peer));
         all
     }
-}
-
-/// Pages without news after which a peer is not asked further.
-const IDLE_PAGES_MAX: u32 = 16;
-
-/// Takes the consent records that a peer has and this node lacks. Returns how many were news.
-pub(crate) async fn pull_records(net: &Net, ledger: &LedgerBook, peer: PublicKey) -> usize {
-    let mut news = 0;
-    // A second pass brings what a fork hid in the first; see `consent`'s sync.
-    for _ in 0..2 {
-        let frontier = ledger.frontier();
-        let (mut skip, mut idle) = (0, 0);
-        while idle < IDLE_PAGES_MAX {
-            let question = Question::Records { frontier: frontier.clone(), skip };
-            let Ok(bytes) = net.request(peer, question.to_bytes()).await else { return news };
-            let Ok(answer) = Answer::from_bytes(&bytes) else {
-                net.penalise(peer, "a malformed answer").await;
-                return news;
-            };
-            if answer.items.is_empty() {
-                break;
-            }
-            skip += answer.items.len() as u64;
-            let before = news;
-            for item in &answer.items {
-                match ledger.take(item) {
-                    Ok(new) => news += usize::from(new),
-                    Err(error) => {
-                        tracing::debug!(peer = %peer.short(), %error, "refused a record");
-                        if Signed::<Record>::open(item).is_err() {
-                            net.penalise(peer, "a record that does not open").await;
-                            return news;
-                        }
-                    }
-                }
-            }
-            idle = if news == before { idle + 1 } else { 0 };
-        }
-    }
-    news
 }
 
 pub(super) fn bad(what: &'static str, reason: impl std::fmt::Display) -> DeskError {

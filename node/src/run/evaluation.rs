@@ -16,7 +16,7 @@ use trainer::{Device, ModelConfig, Table};
 
 use super::desk::{Desk, DeskError};
 use crate::api::dto::EvalView;
-use crate::ledger_book::LedgerBook;
+use crate::ledger::LedgerBook;
 
 /// The note under which a round's evaluation is kept.
 pub(super) const EVAL_NOTE: &str = "evaluation";

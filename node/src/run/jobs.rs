@@ -20,6 +20,7 @@ use trainer::data::{Admitted, Table};
 use trainer::{LocalOptions, LocalResult};
 
 use super::desk::{Desk, DeskError};
+use super::lists::DataLists;
 use super::refusal::none_admitted;
 use crate::api::dto::OwnView;
 use crate::clock::now_ms;
@@ -64,6 +65,12 @@ pub(super) async fn train(
     let works: Vec<_> = admission.admitted.works().collect();
     let frontier = keep_frontier(desk, &frontier).await?;
     let data = commit_data(&works, &admission.denials, frontier, &desk.policy);
+    let lists = DataLists::new(desk.means.lists());
+    if let Err(error) =
+        tokio::task::block_in_place(|| lists.keep(&data, &works, &admission.denials))
+    {
+        tracing::warn!(%error, "what this round leaves out cannot be proved later");
+    }
     let options = local_options(desk, trainer, round);
     let job = (Arc::clone(desk), Arc::clone(part), Arc::clone(&base));
     let work =

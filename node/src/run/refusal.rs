@@ -31,6 +31,7 @@ mod tests {
             about: Use::TrainOther,
             reason,
             records: vec![],
+            found: None,
         };
         let denials = [DenialReason::Denied, DenialReason::Silent, DenialReason::Denied];
         let said = none_admitted(&denials.map(denial));

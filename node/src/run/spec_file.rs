@@ -13,13 +13,7 @@ use protocol::limits::{
 use protocol::run::LocalSpec;
 use serde::Deserialize;
 
-/// How much of a wrong line is quoted.
-const LINE_CHARS_MAX: usize = 60;
-const HOUR_MS: u64 = 3_600_000;
-/// A year: an allow that waits longer will never be waited for.
-const COOLING_HOURS_MAX: u64 = 8_760;
-/// Ten years: longer is no word of anybody about what is to come.
-const ALLOW_DAYS_MAX: u64 = 3_650;
+use crate::policy_file::{self, ConsentSection, toml_fault};
 
 /// Why a run file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -177,39 +171,12 @@ pub(super) enum OuterName {
     Nesterov,
 }
 
-/// `[consent]`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct ConsentSection {
-    /// What silence means.
-    pub default: consent::Silence,
-    /// How long an allow waits before it counts, in hours.
-    pub cooling_hours: f64,
-    /// How long an allow counts at most, in days.
-    pub allow_days_max: f64,
-}
-
-impl Default for ConsentSection {
-    fn default() -> Self {
-        Self { default: consent::Silence::OptIn, cooling_hours: 72.0, allow_days_max: 730.0 }
-    }
-}
-
 impl SpecFile {
     /// Reads a run file's text.
     pub(super) fn parse(text: &str) -> Result<Self, SpecError> {
         toml::from_str(text).map_err(|error| {
-            let place = error.span().filter(|span| span.end > 0).and_then(|span| {
-                let line = text.get(..span.start)?.matches('\n').count();
-                // The line itself names the field.
-                let written = text.lines().nth(line)?.trim().chars().take(LINE_CHARS_MAX);
-                Some(format!(" at line {} ({})", line + 1, written.collect::<String>()))
-            });
-            let reason = error.message().lines().collect::<Vec<_>>().join(" ");
-            let reason = ["u32", "u64", "usize"].iter().fold(reason, |reason, integer| {
-                reason.replace(&format!("expected {integer}"), "expected a whole number from 0 on")
-            });
-            SpecError::Toml { place: place.unwrap_or_default(), reason }
+            let (place, reason) = toml_fault(&error, text);
+            SpecError::Toml { place, reason }
         })
     }
 
@@ -273,24 +240,13 @@ impl SpecFile {
 
     /// The consent policy.
     pub(super) fn policy(&self) -> Result<consent::Policy, SpecError> {
-        let section = &self.consent;
-        let (name, hours) = ("consent.cooling_hours", section.cooling_hours);
-        let cooling = scaled(name, hours, HOUR_MS as f64, 0, COOLING_HOURS_MAX * HOUR_MS)?;
-        let (name, days, day_ms) = ("consent.allow_days_max", section.allow_days_max, 24 * HOUR_MS);
-        let most = scaled(name, days, day_ms as f64, 0, ALLOW_DAYS_MAX * day_ms)?;
-        Ok(consent::Policy { default: section.default, cooling_ms: cooling, allow_ms_max: most })
+        self.consent.policy("consent.").map_err(SpecError::Range)
     }
 }
 
-/// A decimal as an integer of `by` parts of one, from `min` to `max` of them.
+/// A decimal as an integer, as [`policy_file::scaled`].
 fn scaled(field: &str, value: f64, by: f64, min: u64, max: u64) -> Result<u64, SpecError> {
-    let parts = (value * by).round();
-    if (min as f64..=max as f64).contains(&parts) {
-        Ok(parts as u64)
-    } else {
-        let (min, max) = (min as f64 / by, max as f64 / by);
-        Err(SpecError::Range(format!("{field} is {value}: {min} to {max} are allowed")))
-    }
+    policy_file::scaled(field, value, by, min, max).map_err(SpecError::Range)
 }
 
 #[cfg(test)]
@@ -335,6 +291,10 @@ mod tests {
         assert!(negative.contains("expected a whole number from 0 on"), "{negative}");
         let silence = said("name = 'x'\n[model]\n[consent]\ndefault = 'maybe'\n");
         assert!(silence.contains("default = 'maybe'") && silence.contains("opt-out"), "{silence}");
+        let standing = said("name = 'x'\n[model]\n[consent]\nallow_standing = 'all'\n");
+        assert!(standing.contains("at line 4") && standing.contains("`registrar`"), "{standing}");
+        let bits = said("name = 'x'\n[model]\n[consent.likeness]\npdq_distance_max = 200\n");
+        assert!(bits.contains("consent.likeness.pdq_distance_max is 200: 0 to 96"), "{bits}");
         let missing = said("name = 'x'\n");
         assert!(missing.contains("missing field `model`"), "{missing}");
         assert!(!said("name = 'x'\n[model\n").contains('\n'), "one line");

@@ -1,4 +1,4 @@
-//! Requests about consent: opt out, opt in, check.
+//! Requests about consent: opt in, check, and what they share with the others.
 //!
 //! Invariants: records are on this node's disk before they are gossiped and before the answer.
 //! What it is not: what a record means (see the `consent` crate).
@@ -6,31 +6,28 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use consent::{Policy, Silence, Use};
-use protocol::ContentId;
+use consent::{Policy, SetAside, Silence, Statement, Use};
 use protocol::limits::OPT_IN_DAYS_MAX;
+use protocol::{ContentId, RecordId};
 
-use super::{NodeService, existing, failed, misused};
-use crate::announce::publish;
+use super::id_calls::access;
+use super::{NodeService, existing, failed, identity_failure, misused, own_failure};
+use crate::announce::announce_record;
 use crate::api::dto::{CheckReply, CheckRequest, ConsentReply, ConsentRequest, Refusal};
 use crate::api::{Answer, ProgressSender};
 use crate::clock::now_ms;
-use crate::home::{HomeError, ME};
-use crate::net::Topic;
-use crate::works::works_under;
+use crate::home::ME;
+use crate::identity::Speaker;
+use crate::works::Works;
 
 /// How long an opt-in holds if nothing is said.
 const OPT_IN_DAYS: u64 = 365;
-const DAY_MS: u64 = 24 * 3_600_000;
+pub(super) const DAY_MS: u64 = 24 * 3_600_000;
 /// Refusals that an answer lists; all are counted.
 const REFUSALS_MAX: usize = 1_000;
 
 impl NodeService {
-    pub(super) async fn register(
-        &self,
-        request: ConsentRequest,
-        allow: bool,
-    ) -> Answer<ConsentReply> {
+    pub(super) async fn register_in(&self, request: ConsentRequest) -> Answer<ConsentReply> {
         let uses = uses(&request.uses)?;
         let days = request.days.unwrap_or(OPT_IN_DAYS);
         if days == 0 || days > OPT_IN_DAYS_MAX {
@@ -39,35 +36,43 @@ impl NodeService {
         let mut works: BTreeSet<ContentId> = BTreeSet::new();
         for path in &request.paths {
             let path = existing(path)?;
-            let found = tokio::task::block_in_place(|| works_under(path)).map_err(failed)?;
-            works.extend(found.into_iter().map(|work| work.content));
+            // Nothing is allowed by half.
+            let found = tokio::task::block_in_place(|| Works::under(path, false)?.whole());
+            works.extend(found.map_err(failed)?.into_iter().map(|work| work.content));
         }
+        let (speaker, made, name) = self.speaker(&request)?;
+        let (ledger, behalf, now_ms) = (&self.means.ledger, request.behalf, now_ms());
+        let allow = Statement::allow(&uses, now_ms + days * DAY_MS);
+        let records =
+            tokio::task::block_in_place(|| ledger.opt_in(&speaker, &works, &allow, behalf, now_ms));
+        let records = records.map_err(own_failure)?;
+        let works = works.len() as u64;
+        let reply = ConsentReply { works, ..said(&speaker, name, made) };
+        Ok(self.told(reply, records).await)
+    }
+
+    /// The identity that speaks, made if there is none, and whether it was.
+    pub(super) fn speaker(&self, request: &ConsentRequest) -> Answer<(Speaker, bool, String)> {
         let name = request.identity.as_deref().unwrap_or(ME);
-        let (identity, made) = self.home.identity(name).map_err(|error| match error {
-            HomeError::Name(_) => misused(error),
-            _ => failed(error),
-        })?;
-        let ledger = &self.means.ledger;
-        let records = tokio::task::block_in_place(|| {
-            if allow {
-                ledger.opt_in(&identity, &works, &uses, now_ms() + days * DAY_MS)
-            } else {
-                ledger.opt_out(&identity, works.iter().copied(), &uses)
-            }
-        })
-        .map_err(failed)?;
+        let access = access(&request.keys);
+        let identities = self.home.identities();
+        let opened = tokio::task::block_in_place(|| identities.open_or_create(name, &access));
+        let (speaker, made) = opened.map_err(identity_failure)?;
+        Ok((speaker, made, name.to_owned()))
+    }
+
+    /// Gossips new records, and names them in the answer.
+    pub(super) async fn told(
+        &self,
+        reply: ConsentReply,
+        records: Vec<(RecordId, Vec<u8>)>,
+    ) -> ConsentReply {
         let net = &self.means.net;
         for (_, envelope) in &records {
-            publish(net, Topic::Consent, envelope.clone()).await;
+            announce_record(net, envelope).await;
         }
-        Ok(ConsentReply {
-            identity: identity.author(),
-            name: name.to_owned(),
-            made: made.then(|| self.home.identity_path(name).display().to_string()),
-            works: works.len() as u64,
-            records: records.into_iter().map(|(id, _)| id).collect(),
-            peers: net.peers().await.len(),
-        })
+        let records = records.into_iter().map(|(id, _)| id).collect();
+        ConsentReply { records, peers: net.peers().await.len(), ..reply }
     }
 
     pub(super) fn check_works(
@@ -80,13 +85,14 @@ impl NodeService {
         let policy = Policy { default, cooling_ms: 0, ..Policy::default() };
         let path: &Path = existing(&request.path)?;
         tokio::task::block_in_place(|| {
-            let works = works_under(path).map_err(failed)?;
+            let works = Works::under(path, false).and_then(Works::whole).map_err(failed)?;
             let total = works.len() as u64;
+            let aside = SetAside::default();
             let (_, reply) = self.means.ledger.with_gate(&policy, |gate| {
                 let mut reply =
                     CheckReply { works: total, allowed: 0, refused: 0, refusals: Vec::new() };
                 for (at, work) in works.into_iter().enumerate() {
-                    match gate.check(work.content, about) {
+                    match gate.check(&work.content.into(), about, &aside) {
                         Ok(()) => reply.allowed += 1,
                         Err(denial) => {
                             reply.refused += 1;
@@ -111,15 +117,33 @@ impl NodeService {
     }
 }
 
+/// The beginning of an answer.
+pub(super) fn said(speaker: &Speaker, name: String, made: bool) -> ConsentReply {
+    ConsentReply {
+        identity: speaker.author(),
+        made: made.then(|| speaker.path()),
+        name,
+        works: 0,
+        alike: 0,
+        collection: None,
+        dotted: 0,
+        unread: Vec::new(),
+        unread_count: 0,
+        unlike: Vec::new(),
+        records: Vec::new(),
+        peers: 0,
+    }
+}
+
 /// The uses named, or all that train.
-fn uses(names: &[String]) -> Answer<Vec<Use>> {
+pub(super) fn uses(names: &[String]) -> Answer<Vec<Use>> {
     if names.is_empty() {
         return Ok(vec![Use::TrainGenerative, Use::TrainOther]);
     }
     names.iter().map(|name| name.parse().map_err(misused)).collect()
 }
 
-fn silence(text: &str) -> Answer<Silence> {
+pub(super) fn silence(text: &str) -> Answer<Silence> {
     match text {
         "opt-in" => Ok(Silence::OptIn),
         "opt-out" => Ok(Silence::OptOut),

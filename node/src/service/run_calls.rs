@@ -104,7 +104,7 @@ impl NodeService {
         driver.view().await.map_err(failed)?.ok_or_else(|| failed("the node is stopping"))
     }
 
-    fn pick(&self, text: &str) -> Answer<RunId> {
+    pub(super) fn pick(&self, text: &str) -> Answer<RunId> {
         let known = self.runs.all();
         pick_run(known.iter().map(|(run, spec)| (*run, spec.value().name.as_str())), text)
     }

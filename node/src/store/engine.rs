@@ -19,7 +19,6 @@ use super::StoreError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Tree {
     Heads,
-    Records,
     Runs,
     Journal,
     Certificates,
@@ -32,7 +31,6 @@ impl Tree {
     const fn name(self) -> &'static str {
         match self {
             Self::Heads => "heads",
-            Self::Records => "records",
             Self::Runs => "runs",
             Self::Journal => "journal",
             Self::Certificates => "certificates",
@@ -54,8 +52,6 @@ pub(super) trait Engine: Send + Sync {
     fn read(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
     /// All pairs whose key begins with `prefix`, in key order.
     fn scan(&self, tree: Tree, prefix: &[u8]) -> Result<Pairs, StoreError>;
-    /// The highest key.
-    fn last(&self, tree: Tree) -> Result<Option<Vec<u8>>, StoreError>;
     /// Applies the changes, all or none. No key is named twice.
     fn write(&self, changes: Vec<Change>) -> Result<(), StoreError>;
     /// Makes everything written durable.
@@ -135,11 +131,6 @@ impl Engine for Sled {
             .scan_prefix(prefix)
             .map(|pair| pair.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(read))
             .collect()
-    }
-
-    fn last(&self, tree: Tree) -> Result<Option<Vec<u8>>, StoreError> {
-        let read = |e: sled::Error| StoreError::Read(e.to_string());
-        Ok(self.tree(tree).map_err(read)?.last().map_err(read)?.map(|(key, _)| key.to_vec()))
     }
 
     fn write(&self, changes: Vec<Change>) -> Result<(), StoreError> {

@@ -22,7 +22,9 @@ pub(crate) fn program(dir: &Path) -> Command {
 
 /// Takes the settings of whoever runs the tests away from a command, and runs it in `dir`.
 pub(crate) fn quiet(command: &mut Command, dir: &Path) {
-    for name in ["ACCORD_DIR", "ACCORD_BIND", "ACCORD_NO_MDNS", "XDG_DATA_HOME"] {
+    for name in
+        ["ACCORD_DIR", "ACCORD_BIND", "ACCORD_NO_MDNS", "ACCORD_PASSPHRASE", "XDG_DATA_HOME"]
+    {
         command.env_remove(name);
     }
     command.env("HOME", dir).env("NO_COLOR", "1").env("ACCORD_LOG", "node=info,warn");
@@ -64,5 +66,16 @@ pub(crate) fn refused(dir: &Path, code: i32, args: &[&str]) -> String {
 
 /// Whether a line on standard error tells how far something is.
 fn is_progress(line: &str) -> bool {
-    ["storing ", "fetching ", "checking ", "recomputing "].iter().any(|what| line.starts_with(what))
+    [
+        "storing ",
+        "fetching ",
+        "checking ",
+        "recomputing ",
+        "beginning ",
+        "replacing ",
+        "reading ",
+        "deciding ",
+    ]
+    .iter()
+    .any(|what| line.starts_with(what))
 }

@@ -18,7 +18,8 @@ use tokio::time::timeout;
 use super::process::PATIENCE;
 
 /// Topics of gossip.
-pub(crate) const TOPICS: [&str; 3] = ["accord/heads/1", "accord/consent/1", "accord/runs/1"];
+pub(crate) const TOPICS: [&str; 4] =
+    ["accord/heads/1", "accord/consent/1", "accord/runs/1", "accord/consent-rest/1"];
 const GOSSIP: &str = "/accord/gossip/1";
 const RPC: &str = "/accord/rpc/1";
 const DATA_ADDRESS: &str = "/accord/data-address/1";

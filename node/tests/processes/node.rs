@@ -22,6 +22,8 @@ pub(crate) struct Node {
     pub(crate) identity: String,
     /// Where other nodes reach it.
     pub(crate) addresses: Vec<String>,
+    /// Where its log and witness are served, if they are.
+    pub(crate) log: String,
     dir: PathBuf,
     process: Option<Process>,
 }
@@ -29,30 +31,43 @@ pub(crate) struct Node {
 impl Node {
     /// Starts a node on `dir/name` that knows `peers`, and waits until it is ready.
     pub(crate) fn start(dir: &Path, name: &str, peers: &[&Self]) -> Self {
+        Self::start_with(dir, name, peers, &[])
+    }
+
+    /// As [`Node::start`], with more arguments.
+    pub(crate) fn start_with(dir: &Path, name: &str, peers: &[&Self], more: &[&str]) -> Self {
         let mut node = Self {
             name: name.to_owned(),
             key: String::new(),
             identity: String::new(),
             addresses: Vec::new(),
+            log: String::new(),
             dir: dir.to_owned(),
             process: None,
         };
-        node.restart(peers);
+        node.restart_with(peers, more);
         node
     }
 
     /// Starts it again on the same directory.
     pub(crate) fn restart(&mut self, peers: &[&Self]) {
+        self.restart_with(peers, &[]);
+    }
+
+    /// As [`Node::restart`], with more arguments.
+    pub(crate) fn restart_with(&mut self, peers: &[&Self], more: &[&str]) {
         let mut command = program(&self.dir);
         command.args(["--json", "up", "--bind", "127.0.0.1", "--no-mdns", "--dir", &self.name]);
         for address in peers.iter().flat_map(|peer| &peer.addresses) {
             command.args(["--peer", address]);
         }
+        command.args(more);
         let process = Process::start(&self.name, &mut command);
         let line = process.line_that(|line| line.contains("\"event\":\"ready\""));
         let ready: Value = serde_json::from_str(&line).expect("a JSON line");
         let text = |name: &str| ready[name].as_str().unwrap_or_default().to_owned();
         (self.key, self.identity) = (text("node"), text("identity"));
+        self.log = text("log");
         let addresses = ready["addresses"].as_array().expect("addresses");
         self.addresses = addresses.iter().filter_map(|a| a.as_str().map(str::to_owned)).collect();
         self.process = Some(process);
@@ -62,6 +77,11 @@ impl Node {
     pub(crate) fn kill(&mut self) {
         let mut process = self.process.take().expect("it runs");
         process.kill();
+    }
+
+    /// The id of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.as_ref().expect("it runs").id()
     }
 
     /// Asks it to stop as Ctrl-C does, and waits until it has.

@@ -34,7 +34,7 @@ impl Contributor {
     /// that may not have seen it before.
     pub(super) fn deny(&mut self, library: &mut Library) -> Vec<Signed<Record>> {
         if self.records.is_empty() {
-            self.records.push(self.identity.genesis().expect("two keys that differ"));
+            self.records.push(self.identity.genesis(0).expect("two keys that differ"));
         }
         let count = self.rng.random_range(1..=4);
         let works = pick(&mut self.rng, &self.works, count);

@@ -66,7 +66,8 @@ impl Facts {
             _ => None,
         };
         let invited = trainers.filter(|node| Some(*node) != rogue).map(|node| keys[node].public());
-        let policy = Policy { default: Silence::OptOut, cooling_ms: 0, allow_ms_max: 1 << 40 };
+        let (default, cooling_ms, allow_ms_max) = (Silence::OptOut, 0, 1 << 40);
+        let policy = Policy { default, cooling_ms, allow_ms_max, ..Policy::default() };
         let weights = first_model(&seed);
         let spec = RunSpec {
             admission: match rng.random_bool(0.3) {

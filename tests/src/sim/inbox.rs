@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use consent::{Inserted, Record};
+use consent::{Admitted, Inserted, Record};
 use protocol::Signed;
 use protocol::limits::CERTIFICATES_SENT_MAX;
 use protocol::round::Input;
@@ -45,8 +45,10 @@ impl Node {
             Packet::Record(record) => self.take_record(bus, &record),
             Packet::AskRecords(frontier) => {
                 let Some(live) = &self.live else { return Ok(()) };
-                let lacking = live.ledger.records_since(&frontier);
-                let part: Vec<Signed<Record>> = lacking.take(RECORDS_SENT_MAX).cloned().collect();
+                let lacking = live.ledger.records_since(&frontier).into_iter();
+                // The disk has them in the order in which the ledger admitted them.
+                let record = |slot: u32| self.disk.records[slot as usize].0.clone();
+                let part: Vec<_> = lacking.take(RECORDS_SENT_MAX).map(record).collect();
                 if !part.is_empty() {
                     bus.send(self.index, from, Packet::Records(Arc::new(part)));
                 }
@@ -62,7 +64,7 @@ impl Node {
     pub(super) fn ask_for_records(&mut self, bus: &mut Bus) {
         let peer = self.peer();
         if let Some(live) = &self.live {
-            let frontier = Arc::new(live.ledger.frontier());
+            let frontier = Arc::new(live.ledger.frontier().clone());
             bus.send(self.index, peer, Packet::AskRecords(frontier));
         }
     }
@@ -75,10 +77,8 @@ impl Node {
             let what = format!("n{} refuses an honest record: {error}", self.index);
             Violation::new(Rule::Consent, what)
         })?;
-        let Inserted::New(ids) = inserted else { return Ok(()) };
-        let admitted: Vec<Signed<Record>> =
-            ids.iter().filter_map(|id| live.ledger.record(id)).cloned().collect();
-        for record in admitted {
+        let Inserted::New(admitted) = inserted else { return Ok(()) };
+        for Admitted { record, .. } in admitted {
             bus.note(self.index, &format!("admits record {}", record.id().short()));
             self.disk.records.push((record.clone(), day_ms));
             let packet = Packet::Record(Arc::new(record));

@@ -13,6 +13,7 @@ mod works;
 
 pub(crate) use batch::{Batch, Scaling};
 pub use error::{TableError, TableFault};
+pub use records::Records;
 pub(crate) use sample::Names;
 pub use sample::{Admission, Admitted};
 pub use table::{Table, TableOptions};

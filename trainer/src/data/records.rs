@@ -20,7 +20,7 @@ use protocol::limits::{TABLE_COLUMNS_MAX, TABLE_RECORD_BYTES_MAX};
 use super::error::{TableError, TableFault};
 
 /// An open table file.
-pub(crate) struct Records {
+pub struct Records {
     path: PathBuf,
     delimiter: u8,
     reader: csv::Reader<Metered>,
@@ -34,7 +34,7 @@ pub(crate) struct Records {
 
 impl Records {
     /// Opens the file and reads its header.
-    pub(crate) fn open(path: &Path) -> Result<Self, TableError> {
+    pub fn open(path: &Path) -> Result<Self, TableError> {
         let delimiter = delimiter(path).ok_or_else(|| TableFault::Extension.at(path))?;
         let file = File::open(path).map_err(|e| TableFault::Open(e).at(path))?;
         let left = Rc::new(Cell::new(TABLE_RECORD_BYTES_MAX));
@@ -67,12 +67,12 @@ impl Records {
     }
 
     /// The columns' names, in the file's order.
-    pub(crate) fn header(&self) -> &[String] {
+    pub fn header(&self) -> &[String] {
         &self.header
     }
 
     /// Reads the next record; false at the end of the file.
-    pub(crate) fn advance(&mut self) -> Result<bool, TableError> {
+    pub fn advance(&mut self) -> Result<bool, TableError> {
         let mut record = std::mem::take(&mut self.record);
         let there = self.read(&mut record)?;
         self.record = record;
@@ -89,6 +89,17 @@ impl Records {
     /// The values of the record read last, in the file's order.
     pub(crate) fn values(&self) -> &StringRecord {
         &self.record
+    }
+
+    /// The same as owned texts.
+    pub fn texts(&self) -> Vec<String> {
+        self.record.iter().map(str::to_owned).collect()
+    }
+
+    /// Where in the file the record read last is, with its line end, and any line ends before it; of
+    /// the header before any record was read.
+    pub fn span(&self) -> std::ops::Range<u64> {
+        self.start..self.reader.position().byte()
     }
 
     /// The line at which the record read last begins, as an editor counts. Reads the file again up
@@ -133,6 +144,12 @@ impl Records {
             };
             self.fault(fault)
         })
+    }
+}
+
+impl std::fmt::Debug for Records {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Records({}, {} columns)", self.path.display(), self.header.len())
     }
 }
 
