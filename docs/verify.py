@@ -178,7 +178,7 @@ def trusted(note, policy):
 def check_record(body, policy):
     record, log = fields(body, "record", "log")
     signer, payload, record_id = opened(record, b"accord/consent/v1")
-    author, feed, seq, _, kind, _ = fields(payload, "author", "feed", "seq", "prev", "kind", "payload")
+    author, feed, seq, _, kind, *_ = fields(payload, *"author feed seq prev kind payload remark".split())
     lines, _, note = log.partition(b"\n\n")
     first, index, *hashes = lines.decode().split("\n")
     need(first == "c2sp.org/tlog-proof@v1" and index == f"index {int(index[6:])}", "not a tlog-proof")

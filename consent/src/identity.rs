@@ -12,7 +12,7 @@ use protocol::{
 use crate::payload::{
     ATTESTATION, Attestation, Compromise, DELEGATION, DELEGATION_REVOCATION, DISPUTE, Delegation,
     Dispute, GENESIS, Genesis, KEY_COMPROMISE, KEY_ROTATION, LIFT, Lift, RECONCILE, Reconcile,
-    Revocation, Rotation, STATEMENT, root_commitment,
+    Revocation, Rotation, STATEMENT, TOMBSTONE, Tombstone, root_commitment,
 };
 use crate::record::{Record, record_id};
 use crate::statement::Statement;
@@ -65,18 +65,24 @@ pub struct Identity {
     feed: FeedId,
     daily: SecretKey,
     root: RootKey,
+    remark: Option<FileHash>,
 }
 
 impl Identity {
     /// An identity that is born with these keys, or that never rotated them.
     pub fn new(daily: SecretKey, root: impl Into<RootKey>, feed: u32) -> Self {
         let feed = FeedId { author: daily.public(), feed };
-        Self { feed, daily, root: root.into() }
+        Self::rotated(feed, daily, root)
     }
 
     /// An identity that has rotated its keys to these.
     pub fn rotated(feed: FeedId, daily: SecretKey, root: impl Into<RootKey>) -> Self {
-        Self { feed, daily, root: root.into() }
+        Self { feed, daily, root: root.into(), remark: None }
+    }
+
+    /// The same identity, whose records name the [`Remark`](crate::Remark) with this hash.
+    pub fn remarking(self, remark: FileHash) -> Self {
+        Self { remark: Some(remark), ..self }
     }
 
     /// The identity's name for ever: its first daily public key.
@@ -220,10 +226,19 @@ impl Identity {
         &self,
         head: &FeedHead,
         records: impl IntoIterator<Item = RecordId>,
-        reason: &str,
     ) -> Result<Signed<Record>, SignError> {
-        let dispute = Dispute { records: sorted(records), reason: reason.to_owned() };
+        let dispute = Dispute { records: sorted(records) };
         self.sign(Some(head), DISPUTE, codec::encode(&dispute), &self.daily)
+    }
+
+    /// The wish that the remarks beside own records are erased, by the daily key.
+    pub fn erase(
+        &self,
+        head: &FeedHead,
+        records: impl IntoIterator<Item = RecordId>,
+    ) -> Result<Signed<Record>, SignError> {
+        let tombstone = Tombstone { records: sorted(records) };
+        self.sign(Some(head), TOMBSTONE, codec::encode(&tombstone), &self.daily)
     }
 
     /// The joining of the feed's other branches, which end with `heads`, to the one that ends with
@@ -267,7 +282,8 @@ impl Identity {
         let FeedId { author, feed } = self.feed;
         let seq = head.map_or(0, |head| head.seq.saturating_add(1));
         let prev = head.map(|head| head.head);
-        let record = Record { author, feed, seq, prev, kind: kind.into(), payload };
+        let record =
+            Record { author, feed, seq, prev, kind: kind.into(), payload, remark: self.remark };
         record.check(&key.public()).map_err(SignError::Rule)?;
         let signed = Signed::sign(record, key);
         match signed.bytes().len() {
@@ -296,7 +312,7 @@ mod tests {
     use crate::statement::Origin;
     use crate::use_atom::Use;
     use protocol::ContentId;
-    use protocol::limits::{ORIGIN_NAME_BYTES_MAX, ORIGIN_TERM_BYTES_MAX};
+    use protocol::limits::ORIGIN_NAME_BYTES_MAX;
 
     fn identity() -> Identity {
         Identity::new(SecretKey::from_seed(&[1; 32]), SecretKey::from_seed(&[2; 32]), 0)
@@ -326,7 +342,6 @@ mod tests {
         let origin = Origin {
             scheme: "s".repeat(ORIGIN_NAME_BYTES_MAX),
             version: "v".repeat(ORIGIN_NAME_BYTES_MAX),
-            term: "t".repeat(ORIGIN_TERM_BYTES_MAX),
         };
         let deny = Statement { origin: Some(origin), ..Statement::deny(&Use::ALL) };
         let head = head_at(&identity.genesis(0).expect("genesis"));

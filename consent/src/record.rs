@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use protocol::codec::{self, DecodeError};
 use protocol::limits::{FEED_RECORDS_MAX, RECORD_BYTES_MAX, RECORD_KIND_BYTES_MAX};
-use protocol::{FeedId, Message, PublicKey, RecordId, Signed};
+use protocol::{FeedId, FileHash, Message, PublicKey, RecordId, Signed};
 
 use crate::payload::{GENESIS, Payload, PayloadError, root_commitment};
 
@@ -33,6 +33,8 @@ pub struct Record {
     /// The payload, in the codec's form for kinds of this version, else opaque.
     #[serde(with = "serde_bytes")]
     pub payload: Vec<u8>,
+    /// The [`Remark`](crate::Remark) that stands beside it, by its hash.
+    pub remark: Option<FileHash>,
 }
 
 impl Record {
@@ -59,6 +61,7 @@ struct Wire<'a> {
     kind: &'a str,
     #[serde(with = "serde_bytes")]
     payload: &'a [u8],
+    remark: Option<FileHash>,
 }
 
 impl Wire<'_> {
@@ -68,8 +71,9 @@ impl Wire<'_> {
         } else {
             PublicKey::from_bytes(self.author.try_into().ok()?).ok()?
         };
+        let Self { feed, seq, prev, remark, .. } = self;
         let (kind, payload) = (self.kind.into(), self.payload.into());
-        Some(Record { author, feed: self.feed, seq: self.seq, prev: self.prev, kind, payload })
+        Some(Record { author, feed, seq, prev, kind, payload, remark })
     }
 }
 
@@ -123,7 +127,7 @@ fn kind_is_well_formed(kind: &str) -> bool {
 mod tests {
     use super::*;
     use crate::payload::Genesis;
-    use protocol::{FileHash, SecretKey};
+    use protocol::SecretKey;
 
     fn key() -> SecretKey {
         SecretKey::from_seed(&[1; 32])
@@ -138,6 +142,7 @@ mod tests {
             prev: None,
             kind: GENESIS.into(),
             payload: codec::encode(&genesis),
+            remark: None,
         }
     }
 
@@ -155,6 +160,7 @@ mod tests {
             prev: Some(RecordId::of(b"before")),
             kind: "later-kind".into(),
             payload: vec![0xff, 0],
+            remark: Some(FileHash::of(b"remark")),
             ..genesis()
         };
         let signed = Signed::sign(record, &key());
@@ -190,10 +196,10 @@ mod tests {
     /// Any change here is a change of the wire format.
     const PINNED: &str = "\
         d2845826a201270458208a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f\
-        6f5ca0588ba666617574686f7258208a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3\
+        6f5ca05893a766617574686f7258208a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3\
         748801b40f6f5c64666565640063736571006470726576f6646b696e646767656e65736973677061\
         796c6f61645839a26f726f6f745f636f6d6d69746d656e7458200707070707070707070707070707\
-        07070707070707070707070707070707070764776f726b0058409ef7fd2e3d8387e0b75340593c6a\
-        e9c825a15cee8148a7dc77b8e85e50824e704d77c69ca35cebaee11219c10656d89338daa84e5e09\
-        1c7243d0adf9bd3e2d08";
+        07070707070707070707070707070707070764776f726b006672656d61726bf658402f60c0b731d9\
+        c4e5487fad613580cae0e09b6302a489c3caa728c89d23eab78f80c3f36accdcd2d2cc026d05b52b\
+        65292624e2796bfa76baf4636ed48b09f30a";
 }

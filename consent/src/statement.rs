@@ -8,9 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use protocol::limits::{
-    ORIGIN_NAME_BYTES_MAX, ORIGIN_TERM_BYTES_MAX, SUBJECTS_BYTES_MAX, SUBJECTS_MAX, URI_BYTES_MAX,
-};
+use protocol::limits::{ORIGIN_NAME_BYTES_MAX, SUBJECTS_BYTES_MAX, SUBJECTS_MAX, URI_BYTES_MAX};
 use protocol::{ContentId, FileHash, PublicKey, RecordId};
 
 use crate::code::is_telling;
@@ -59,15 +57,14 @@ pub enum StatementError {
     },
 }
 
-/// The outside term that a statement was made from, kept as it was found.
+/// Which outside term a statement was made from. The term itself, verbatim, is the record's remark:
+/// it is somebody's words, so it can be erased.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// Such as `aipref` or `tdmrep`.
     pub scheme: String,
     /// The scheme's version: one token has meant different things in different versions.
     pub version: String,
-    /// The term, verbatim.
-    pub term: String,
 }
 
 /// In whose name a statement is made, if not the author's own.
@@ -230,7 +227,6 @@ impl Origin {
         let bounds = [
             ("scheme", self.scheme.len(), ORIGIN_NAME_BYTES_MAX),
             ("version", self.version.len(), ORIGIN_NAME_BYTES_MAX),
-            ("term", self.term.len(), ORIGIN_TERM_BYTES_MAX),
         ];
         match bounds.into_iter().find(|(_, bytes, bytes_max)| bytes > bytes_max) {
             Some((field, bytes, bytes_max)) => {
@@ -281,7 +277,7 @@ mod tests {
         );
         assert_eq!(with(|s| s.rules[0].1 = Value::Allow), Err(StatementError::AllowWithoutEnd));
         assert_eq!(with(|s| s.not_after_ms = Some(1)), Err(StatementError::RestrictionWithEnd));
-        let origin = Origin { scheme: "x".repeat(65), version: String::new(), term: String::new() };
+        let origin = Origin { scheme: "x".repeat(65), version: String::new() };
         let statement = Statement { origin: Some(origin), ..deny.clone() };
         assert!(matches!(statement.check(), Err(StatementError::Origin { field: "scheme", .. })));
     }

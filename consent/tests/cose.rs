@@ -32,7 +32,8 @@ fn feed() -> Vec<(&'static str, Signed<Record>)> {
     let mut add = |name, kind: &str, payload: Vec<u8>, key: SecretKey| {
         let prev: Option<RecordId> = feed.last().map(|(_, record)| record_id(record));
         let (author, seq) = (daily().public(), feed.len() as u64);
-        let record = Record { author, feed: 0, seq, prev, kind: kind.into(), payload };
+        let record =
+            Record { author, feed: 0, seq, prev, kind: kind.into(), payload, remark: None };
         let signed = Signed::sign(record, &key);
         let id = record_id(&signed);
         feed.push((name, signed));

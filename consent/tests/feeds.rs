@@ -9,8 +9,8 @@ use std::path::Path;
 
 use consent::payload::Delegation;
 use consent::{
-    Behalf, DenialReason, Gate, Identity, Ledger, Policy, Record, SetAside, Silence, Statement,
-    Subject, Use, head_at, record_id,
+    Behalf, DenialReason, Gate, Identity, Ledger, Policy, Record, Remark, SetAside, Silence,
+    Statement, Subject, Use, head_at, record_id,
 };
 use protocol::{ContentId, FeedHead, RecordId, SecretKey, Signed};
 use serde_json::json;
@@ -103,6 +103,21 @@ fn whole() -> Story {
     story.ask(1, NO, NO);
     story.ask(2, YES, YES);
     story.ask(3, YES, SILENT);
+    story
+}
+
+fn tombstone() -> Story {
+    let about = "a refusal whose remark is to be erased: it refuses all the same";
+    let mut story = Story::new("tombstone", about);
+    let mut me = story.person(1, 0);
+    let salt = [7; 16];
+    let remark = Remark::new(me.me.author(), salt, "the term, verbatim".into()).expect("a remark");
+    let speaker = me.me.clone().remarking(remark.hash());
+    let denied = speaker.statement(&me.head, &deny(1)).expect("a statement");
+    let denied = story.take(&mut me, denied);
+    let wish = me.me.erase(&me.head, [denied]).expect("a tombstone");
+    story.take(&mut me, wish);
+    story.ask(1, NO, NO);
     story
 }
 
@@ -222,10 +237,11 @@ fn reconcile() -> Story {
     story
 }
 
-fn stories() -> [Story; 8] {
+fn stories() -> [Story; 9] {
     [
         whole(),
         fork(),
+        tombstone(),
         lift_after_fork(),
         rotation(),
         delegation(),

@@ -233,6 +233,7 @@ fn a_rotation_must_show_and_replace_the_root_key() {
             prev: Some(scene.head.head),
             kind: KEY_ROTATION.into(),
             payload: codec::encode(&rotation),
+            remark: None,
         };
         Signed::sign(record, &key(signer))
     };
@@ -255,6 +256,7 @@ fn unknown_kinds_and_subjects_are_kept_forwarded_and_decide_nothing() {
         prev: Some(scene.head.head),
         kind: "later-kind".into(),
         payload: vec![0xff; 40],
+        remark: None,
     };
     let later = scene.take(Signed::sign(later, &key(1)));
     let unknown = Subject::Unknown { kind: "smell".into(), value: work(1).as_bytes().to_vec() };
@@ -303,6 +305,7 @@ fn what_does_not_fit_the_chain_is_refused() {
             prev: Some(record_id(prev)),
             kind: STATEMENT.into(),
             payload: codec::encode(&deny([1])),
+            remark: None,
         };
         Signed::sign(record, &key(signer))
     };

@@ -290,6 +290,9 @@ impl Inbox {
                 let envelopes = specs.iter().map(|(_, spec)| spec.bytes().to_vec()).collect();
                 Answer::page(skipped(envelopes, skip))
             }
+            Question::Remark { record } => {
+                Answer::page(tokio::task::block_in_place(|| self.ledger.remark_for(&record)))
+            }
             Question::Certificates { run, round } => {
                 match self.store.certificates(run, round, CERTIFICATES_SENT_MAX) {
                     Ok(certificates) => Answer::page(certificates),

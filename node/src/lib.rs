@@ -14,6 +14,7 @@ mod clock;
 mod collections;
 pub mod daemon;
 pub mod demo;
+mod durable;
 mod files;
 pub mod home;
 pub mod identity;

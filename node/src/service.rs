@@ -173,7 +173,7 @@ impl Service for NodeService {
     }
 
     async fn records(&self, request: RecordsRequest) -> Answer<RecordsReply> {
-        self.list_records(&request)
+        self.list_records(&request).await
     }
 
     async fn check(&self, request: CheckRequest, progress: ProgressSender) -> Answer<CheckReply> {

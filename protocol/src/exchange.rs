@@ -9,7 +9,7 @@ use serde_bytes::ByteBuf;
 
 use crate::codec::{self, DecodeError};
 use crate::frontier::FeedId;
-use crate::id::RunId;
+use crate::id::{RecordId, RunId};
 use crate::limits::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX};
 use crate::reconcile::{Digests, Place, Want};
 
@@ -51,13 +51,18 @@ pub enum Question {
         /// The first round wanted.
         round: u64,
     },
+    /// The remark that stands beside a consent record; at most one item.
+    Remark {
+        /// The record.
+        record: RecordId,
+    },
 }
 
-/// An answer to a question about heads, runs or certificates: what was asked for, as signed; empty
+/// An answer to a question about heads, runs, certificates or a remark: what was asked for, as signed; empty
 /// if there is no more.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
-    /// Envelopes or certificates.
+    /// Envelopes, certificates or a remark.
     pub items: Vec<ByteBuf>,
 }
 
@@ -68,7 +73,10 @@ impl Question {
         let is_sound = match &question {
             Self::Feeds { digests, .. } => digests.is_well_formed(),
             Self::Records { wants, .. } => Want::are_bounded(wants),
-            Self::Heads { .. } | Self::Runs { .. } | Self::Certificates { .. } => true,
+            Self::Heads { .. }
+            | Self::Runs { .. }
+            | Self::Certificates { .. }
+            | Self::Remark { .. } => true,
         };
         if is_sound { Ok(question) } else { Err(DecodeError::NotCanonical) }
     }
@@ -128,6 +136,7 @@ mod tests {
         for question in [
             Question::Records { wants, from: Place { seq: 3, nth: 1 }, urgent: true },
             Question::Feeds { digests, after: Some(feed) },
+            Question::Remark { record: crate::RecordId::of(b"record") },
         ] {
             assert_eq!(Question::from_bytes(&question.to_bytes()), Ok(question));
         }

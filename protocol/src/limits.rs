@@ -114,10 +114,12 @@ pub const PASSAGES_MAX: usize = 1_024;
 pub const URI_BYTES_MAX: usize = 1_024;
 /// Things that a delegation, an attestation, a dispute or a reconcile names: they fit a record.
 pub const NAMED_MAX: usize = 128;
-/// Text for people in an attestation or a dispute, in bytes.
-pub const NOTE_BYTES_MAX: usize = 2_048;
+/// Text for people in a remark, in bytes.
+pub const REMARK_TEXT_BYTES_MAX: usize = 2_048;
+/// A remark with its text, its author and its salt, in bytes.
+pub const REMARK_BYTES_MAX: usize = REMARK_TEXT_BYTES_MAX + 128;
 /// The work that begins a feed, in bits: about a second of one core.
-pub const GENESIS_WORK_BITS: u32 = 22;
+pub const GENESIS_WORK_BITS: u32 = 24;
 /// Subjects by likeness that count of one feed: each makes every search longer.
 pub const SIMILAR_PER_FEED_MAX: u32 = 65_536;
 /// Witnesses that a policy names; they fit its bytes.
@@ -128,8 +130,10 @@ pub const RECONCILES_MAX: usize = 64;
 pub const LIFTED_MAX: usize = 256;
 /// The name of an outside scheme, or of its version, in bytes.
 pub const ORIGIN_NAME_BYTES_MAX: usize = 64;
-/// An outside term, verbatim, in bytes.
-pub const ORIGIN_TERM_BYTES_MAX: usize = 2_048;
+/// Peers that are asked at once for a remark that is not here.
+pub const REMARK_PEERS_MAX: usize = 16;
+/// An outside term, verbatim, in bytes: it fits a remark.
+pub const ORIGIN_TERM_BYTES_MAX: usize = REMARK_TEXT_BYTES_MAX;
 /// Records in one feed, all branches together: a record a minute for two years.
 pub const FEED_RECORDS_MAX: usize = 1 << 20;
 /// Records held until the one before them arrives (at most 32 MiB); more are asked for again.

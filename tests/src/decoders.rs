@@ -13,7 +13,7 @@ use consent::terms::{
     Address, Found, Place, UrlPath, ai_txt, aipref, bigcode, cawg, content_signal, iptc, robots,
     rsl, tdmrep, x_robots,
 };
-use consent::{Payload, Policy, Record, RowForm, Statement, Subject, Use};
+use consent::{Payload, Policy, Record, Remark, RowForm, Statement, Subject, Use};
 use protocol::exchange::{Answer, Question};
 use protocol::limits::RECORD_BYTES_MAX;
 use protocol::log::map::MapProof;
@@ -74,6 +74,7 @@ pub const DECODERS: &[(&str, Decoder)] = &[
     ("proposal", message::<Proposal>),
     ("question", |bytes| Some(Question::from_bytes(bytes).ok()?.to_bytes())),
     ("record", message::<Record>),
+    ("remark", |bytes| Some(Remark::from_bytes(bytes).ok()?.to_bytes())),
     ("round_record", value::<RoundRecord>),
     ("row", row),
     ("run_spec", message::<RunSpec>),

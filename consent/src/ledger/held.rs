@@ -81,7 +81,10 @@ mod tests {
     fn record(seq: u64, prev: RecordId) -> Signed<Record> {
         let key = SecretKey::from_seed(&[1; 32]);
         let (author, kind, payload) = (key.public(), "later".into(), Vec::new());
-        Signed::sign(Record { author, feed: 0, seq, prev: Some(prev), kind, payload }, &key)
+        Signed::sign(
+            Record { author, feed: 0, seq, prev: Some(prev), kind, payload, remark: None },
+            &key,
+        )
     }
 
     #[test]

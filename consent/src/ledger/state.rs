@@ -154,6 +154,15 @@ impl Ledger {
         }
     }
 
+    /// Whether the author of a record that is here asked for its remark to be erased. For good, and
+    /// whatever became of the key: a remark decides nothing, so that to erase one opens nothing.
+    pub fn is_erased(&self, id: &RecordId) -> bool {
+        let Some(slot) = self.slot(id) else { return false };
+        let author = self.author_of(self.entry(slot));
+        let mut asked = self.voices.tombstones(id).iter();
+        asked.any(|slot| self.author_of(self.entry(*slot)) == author)
+    }
+
     /// What witnesses whose word counts found of the statement admitted as number `slot`, or of
     /// whoever speaks in it.
     pub fn attested(&self, slot: Slot) -> Vec<(PublicKey, Standing)> {

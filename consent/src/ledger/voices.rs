@@ -1,4 +1,4 @@
-//! What records say about records and identities: ends, leave, witness, doubt.
+//! What records say about records and identities: ends, leave, witness, doubt, erasure.
 //!
 //! Invariants: kept under what they name, whether or not that is here yet, so the order of arrival
 //! does not count. What it is not: whether they hold; `power` says that.
@@ -18,6 +18,7 @@ pub(crate) struct Voices {
     lifts: BTreeMap<RecordId, Vec<Slot>>,
     revocations: BTreeMap<RecordId, Vec<Slot>>,
     disputes: BTreeMap<RecordId, Vec<Slot>>,
+    tombstones: BTreeMap<RecordId, Vec<Slot>>,
     delegations: BTreeMap<RecordId, (Slot, Delegation)>,
     records: BTreeMap<RecordId, Vec<(Slot, Standing)>>,
     identities: BTreeMap<PublicKey, Vec<(Slot, Standing)>>,
@@ -39,6 +40,7 @@ impl Voices {
                 note(&mut self.revocations, &revocation.delegations);
             }
             Payload::Dispute(dispute) => note(&mut self.disputes, &dispute.records),
+            Payload::Tombstone(tombstone) => note(&mut self.tombstones, &tombstone.records),
             Payload::Delegation(delegation) => {
                 self.delegations.insert(id, (slot, delegation.clone()));
             }
@@ -75,6 +77,11 @@ impl Voices {
     /// The disputes that name a record.
     pub(crate) fn disputes(&self, of: &RecordId) -> &[Slot] {
         listed(&self.disputes, of)
+    }
+
+    /// The tombstones that name a record.
+    pub(crate) fn tombstones(&self, of: &RecordId) -> &[Slot] {
+        listed(&self.tombstones, of)
     }
 
     /// A delegation.

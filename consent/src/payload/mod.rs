@@ -8,10 +8,10 @@ mod keys;
 mod voice;
 
 use protocol::codec::{self, DecodeError};
-use protocol::limits::{LIFTED_MAX, NAMED_MAX, NOTE_BYTES_MAX, RECORD_BYTES_MAX};
+use protocol::limits::{LIFTED_MAX, NAMED_MAX, RECORD_BYTES_MAX};
 
 pub use keys::{Compromise, Genesis, Reconcile, Rotation, root_commitment};
-pub use voice::{Attestation, Delegation, Dispute, Lift, Revocation};
+pub use voice::{Attestation, Delegation, Dispute, Lift, Revocation, Tombstone};
 
 use crate::statement::{Statement, StatementError};
 
@@ -35,6 +35,8 @@ pub const ATTESTATION: &str = "attestation";
 pub const DISPUTE: &str = "dispute";
 /// The kind of [`Payload::Reconcile`].
 pub const RECONCILE: &str = "reconcile";
+/// The kind of [`Payload::Tombstone`].
+pub const TOMBSTONE: &str = "tombstone";
 
 /// Why bytes are not a payload of their kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,9 +53,6 @@ pub enum PayloadError {
     /// Nothing, too much, or out of order.
     #[error("a {0} names 1 to {NAMED_MAX} things, sorted and distinct")]
     Named(&'static str),
-    /// Text for people that is too long.
-    #[error("a {0}'s text has at most {NOTE_BYTES_MAX} bytes")]
-    Note(&'static str),
     /// A delegation of nothing, or with uses out of order.
     #[error("a delegation names the uses that it is for, sorted and distinct")]
     DelegatedUses,
@@ -82,6 +81,8 @@ pub enum Payload {
     Dispute(Dispute),
     /// The joining of a feed's branches.
     Reconcile(Reconcile),
+    /// The wish that remarks are erased.
+    Tombstone(Tombstone),
     /// Of a kind that this version does not know.
     Unknown,
 }
@@ -104,6 +105,7 @@ impl Payload {
             ATTESTATION => Self::Attestation(read(bytes)?),
             DISPUTE => Self::Dispute(read(bytes)?),
             RECONCILE => Self::Reconcile(read(bytes)?),
+            TOMBSTONE => Self::Tombstone(read(bytes)?),
             _ => Self::Unknown,
         };
         payload.check()?;
@@ -114,9 +116,11 @@ impl Payload {
     pub fn is_urgent(&self) -> bool {
         match self {
             Self::Statement(statement) => statement.restricts(),
-            Self::Rotation(_) | Self::Compromise(_) | Self::Revocation(_) | Self::Dispute(_) => {
-                true
-            }
+            Self::Rotation(_)
+            | Self::Compromise(_)
+            | Self::Revocation(_)
+            | Self::Dispute(_)
+            | Self::Tombstone(_) => true,
             Self::Genesis(_)
             | Self::Lift(_)
             | Self::Delegation(_)
@@ -141,9 +145,14 @@ impl Payload {
                 Err(PayloadError::Named(DELEGATION_REVOCATION))
             }
             Self::Attestation(attestation) => attestation.check(),
-            Self::Dispute(dispute) => dispute.check(),
+            Self::Dispute(dispute) if !are_named(&dispute.records, NAMED_MAX) => {
+                Err(PayloadError::Named(DISPUTE))
+            }
             Self::Reconcile(reconcile) if !are_named(&reconcile.heads, NAMED_MAX) => {
                 Err(PayloadError::Named(RECONCILE))
+            }
+            Self::Tombstone(tombstone) if !are_named(&tombstone.records, NAMED_MAX) => {
+                Err(PayloadError::Named(TOMBSTONE))
             }
             _ => Ok(()),
         }
@@ -184,18 +193,19 @@ mod tests {
             let lift = codec::encode(&Lift { statements: list.clone() });
             assert_eq!(Payload::decode(LIFT, &lift), Err(PayloadError::Lifted));
             let revocation = codec::encode(&Revocation { delegations: list.clone() });
-            let dispute = codec::encode(&Dispute { records: list.clone(), reason: String::new() });
+            let dispute = codec::encode(&Dispute { records: list.clone() });
+            let tombstone = codec::encode(&Tombstone { records: list.clone() });
             let reconcile = codec::encode(&Reconcile { heads: list.clone() });
             let attestation = codec::encode(&Attestation {
                 records: list,
                 identities: vec![],
                 standing: Standing::Registrar,
-                evidence: String::new(),
             });
             for (kind, bytes) in [
                 (DELEGATION_REVOCATION, revocation),
                 (DISPUTE, dispute),
                 (RECONCILE, reconcile),
+                (TOMBSTONE, tombstone),
                 (ATTESTATION, attestation),
             ] {
                 assert_eq!(Payload::decode(kind, &bytes), Err(PayloadError::Named(kind)));
@@ -204,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delegation_names_its_uses_and_a_text_has_an_end() {
+    fn a_delegation_names_its_uses() {
         let delegate = SecretKey::from_seed(&[1; 32]).public();
         let delegation = |uses: &[Use]| Delegation {
             delegate,
@@ -217,9 +227,6 @@ mod tests {
         assert!(decoded(&[Use::Mine]).is_ok());
         assert_eq!(decoded(&[]), Err(PayloadError::DelegatedUses));
         assert_eq!(decoded(&[Use::Mine, Use::TrainOther]), Err(PayloadError::DelegatedUses));
-        let reason = "x".repeat(NOTE_BYTES_MAX + 1);
-        let dispute = codec::encode(&Dispute { records: vec![RecordId::of(b"record")], reason });
-        assert_eq!(Payload::decode(DISPUTE, &dispute), Err(PayloadError::Note(DISPUTE)));
     }
 
     #[test]

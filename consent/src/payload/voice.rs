@@ -1,14 +1,14 @@
 //! Payloads about what was said: its end, who may speak for whom, and what others think of it.
 //!
-//! Invariants: lists are sorted and distinct, texts are bounded. What it is not: their effect,
-//! which `ledger` computes from all feeds together.
+//! Invariants: lists are sorted and distinct; there is no text for people, which stands in remarks.
+//! What it is not: their effect, which `ledger` computes from all feeds together.
 
 use serde::{Deserialize, Serialize};
 
-use protocol::limits::{NAMED_MAX, NOTE_BYTES_MAX};
+use protocol::limits::NAMED_MAX;
 use protocol::{PublicKey, RecordId};
 
-use super::{ATTESTATION, DELEGATION, DISPUTE, PayloadError, are_named};
+use super::{ATTESTATION, DELEGATION, PayloadError, are_named};
 use crate::standing::Standing;
 use crate::subject::Subject;
 use crate::use_atom::Use;
@@ -46,8 +46,8 @@ pub struct Revocation {
     pub delegations: Vec<RecordId>,
 }
 
-/// A witness's word for the standing of records or identities. It counts where a policy names the
-/// witness.
+/// A witness's word for the standing of records or identities; how it was found is for the remark. It
+/// counts where a policy names the witness.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attestation {
     /// The statements it speaks for, sorted.
@@ -56,18 +56,22 @@ pub struct Attestation {
     pub identities: Vec<PublicKey>,
     /// What the witness found.
     pub standing: Standing,
-    /// How it found that, for people.
-    pub evidence: String,
 }
 
 /// Doubt about what others allowed: until a witness that the policy names speaks for them, those
-/// allows are refusals.
+/// allows are refusals. Why is for the remark.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dispute {
     /// The statements in doubt, sorted.
     pub records: Vec<RecordId>,
-    /// Why, for people.
-    pub reason: String,
+}
+
+/// The wish that everyone erases the remarks beside records of the same author. The records stay, and
+/// so does what they do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tombstone {
+    /// The records, sorted.
+    pub records: Vec<RecordId>,
 }
 
 impl Delegation {
@@ -95,19 +99,6 @@ impl Attestation {
         if !sorted || !(1..=NAMED_MAX).contains(&named) {
             return Err(PayloadError::Named(ATTESTATION));
         }
-        note(ATTESTATION, &self.evidence)
+        Ok(())
     }
-}
-
-impl Dispute {
-    pub(super) fn check(&self) -> Result<(), PayloadError> {
-        if !are_named(&self.records, NAMED_MAX) {
-            return Err(PayloadError::Named(DISPUTE));
-        }
-        note(DISPUTE, &self.reason)
-    }
-}
-
-fn note(kind: &'static str, text: &str) -> Result<(), PayloadError> {
-    if text.len() <= NOTE_BYTES_MAX { Ok(()) } else { Err(PayloadError::Note(kind)) }
 }

@@ -1,8 +1,8 @@
 //! One outside term, read: what it says of which uses, and of what part of what it was found on.
 //!
 //! Invariants: rules are sorted with one for each use and never say unset, as a
-//! [`crate::Statement`]'s; the origin keeps the term verbatim, or its hash where it is longer than a
-//! statement may carry. What it is not: a statement. It has no subjects, no author and no standing.
+//! [`crate::Statement`]'s; the term is kept verbatim, or its hash where it is longer than a remark may
+//! be. What it is not: a statement. It has no subjects, no author and no standing.
 
 use std::collections::BTreeMap;
 
@@ -51,8 +51,10 @@ pub struct Term {
     pub scope: Scope,
     /// Where terms can be agreed on.
     pub policy_url: Option<String>,
-    /// The term as it was found.
+    /// In which scheme it was found.
     pub origin: Origin,
+    /// The term as it was found, or its hash where it is longer than a remark.
+    pub text: String,
     /// Whether the wish is only inferred: a crawler was turned away and no use was spoken of.
     pub inferred: bool,
     /// What else it says, verbatim: purposes, users, constraints.
@@ -72,7 +74,8 @@ impl Term {
             rules: joined(rules).into_iter().collect(),
             scope: Scope::Whole,
             policy_url: None,
-            origin: origin(scheme, version, verbatim),
+            origin: origin(scheme, version),
+            text: kept(verbatim),
             inferred: false,
             qualifiers: Vec::new(),
         }
@@ -106,24 +109,27 @@ impl Term {
 
     /// The term as it was found, if it was found in `scheme` and is kept whole.
     pub fn verbatim(&self, scheme: Scheme) -> Option<&str> {
-        let kept = self.origin.scheme == scheme.as_str() && !self.origin.term.starts_with(HASHED);
-        kept.then_some(self.origin.term.as_str())
+        let kept = self.origin.scheme == scheme.as_str() && !self.text.starts_with(HASHED);
+        kept.then_some(self.text.as_str())
     }
 }
 
 const HASHED: &str = "blake3:";
 
-fn origin(scheme: Scheme, version: &str, verbatim: &str) -> Origin {
-    let term = if verbatim.len() > ORIGIN_TERM_BYTES_MAX || verbatim.starts_with(HASHED) {
+fn kept(verbatim: &str) -> String {
+    if verbatim.len() > ORIGIN_TERM_BYTES_MAX || verbatim.starts_with(HASHED) {
         format!("{HASHED}{}", blake3::hash(verbatim.as_bytes()).to_hex())
     } else {
         verbatim.to_owned()
-    };
+    }
+}
+
+fn origin(scheme: Scheme, version: &str) -> Origin {
     let mut end = version.len().min(ORIGIN_NAME_BYTES_MAX);
     while !version.is_char_boundary(end) {
         end -= 1;
     }
-    Origin { scheme: scheme.as_str().to_owned(), version: version[..end].to_owned(), term }
+    Origin { scheme: scheme.as_str().to_owned(), version: version[..end].to_owned() }
 }
 
 /// The strictest value for each use.

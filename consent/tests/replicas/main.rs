@@ -7,11 +7,11 @@
 
 mod world;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use consent::{ClaimState, Gate, Ledger, Policy, SetAside, Silence, Standing, TableSeed, Use};
 use proptest::prelude::*;
-use protocol::{FeedId, PublicKey};
+use protocol::{FeedId, PublicKey, RecordId};
 
 use world::*;
 
@@ -38,9 +38,16 @@ fn answers(ledger: &Ledger) -> Vec<String> {
             }
         }
     }
+    answers.push(format!("{:?}", erased(ledger)));
     answers.push(format!("{:?}", ledger.frontier()));
     answers.push(format!("{:?}", ledger.forks().collect::<Vec<_>>()));
     answers
+}
+
+/// The records whose remarks are to be erased.
+fn erased(ledger: &Ledger) -> BTreeSet<RecordId> {
+    let ids = (0..ledger.len() as u32).map(|slot| ledger.id(slot));
+    ids.filter(|id| ledger.is_erased(id)).collect()
 }
 
 /// Every claim that a ledger has about the works of the world.
@@ -210,6 +217,7 @@ fn the_world_reaches_what_it_is_for() {
         let mut ledger = Ledger::new();
         world.insert(&mut ledger, 0..world.made.len());
         *seen.entry("forks").or_default() += ledger.forks().count();
+        *seen.entry("remarks to erase").or_default() += erased(&ledger).len();
         let gate_policy =
             Policy { witnesses: vec![key(3).public()], cooling_ms: 0, ..Policy::default() };
         for claim in claims(&ledger) {
@@ -245,6 +253,7 @@ fn the_world_reaches_what_it_is_for() {
     }
     let named = [
         "forks",
+        "remarks to erase",
         "live restrictions",
         "live allows",
         "lifted restrictions",

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use consent::payload::{
     ATTESTATION, Attestation, Compromise, DELEGATION, DELEGATION_REVOCATION, DISPUTE, Delegation,
     Dispute, GENESIS, KEY_COMPROMISE, KEY_ROTATION, LIFT, RECONCILE, Reconcile, Revocation,
-    STATEMENT, root_commitment,
+    STATEMENT, TOMBSTONE, Tombstone, root_commitment,
 };
 use consent::{
     Behalf, ClaimState, Genesis, InsertError, Inserted, Ledger, Lift, Payload, Record, Rotation,
@@ -116,7 +116,7 @@ impl World {
             return;
         }
         let keys = (daily, root);
-        let (kind, payload, signer, keys) = match choice.act % 24 {
+        let (kind, payload, signer, keys) = match choice.act % 25 {
             0..6 => (STATEMENT, self.statement(author, Value::Deny, choice), daily, keys),
             6..10 => (STATEMENT, self.statement(author, Value::Allow, choice), daily, keys),
             10 => (STATEMENT, self.statement(author, Value::Constrained, choice), daily, keys),
@@ -126,7 +126,11 @@ impl World {
             14 => (ATTESTATION, self.attestation(choice), daily, keys),
             15 => {
                 let records = self.doubtful(choice);
-                (DISPUTE, codec::encode(&Dispute { records, reason: "?".into() }), daily, keys)
+                (DISPUTE, codec::encode(&Dispute { records }), daily, keys)
+            }
+            24 => {
+                let tombstone = Tombstone { records: self.named(choice) };
+                (TOMBSTONE, codec::encode(&tombstone), daily, keys)
             }
             16 => {
                 let kept = u64::from(choice.detail % 8);
@@ -205,7 +209,7 @@ impl World {
     /// Some records of anyone's, to see that only the right ones count.
     pub(crate) fn named(&self, choice: Choice) -> Vec<RecordId> {
         let made = &self.made[usize::from(choice.detail) % self.made.len()];
-        let second = &self.made[usize::from(choice.act / 24) % self.made.len()];
+        let second = &self.made[usize::from(choice.act / 25) % self.made.len()];
         let mut named = vec![record_id(&made.record), record_id(&second.record)];
         named.sort();
         named.dedup();
@@ -224,7 +228,7 @@ impl World {
         let records = if choice.detail.is_multiple_of(3) { vec![] } else { self.doubtful(choice) };
         let identities = if records.is_empty() { vec![key(1).public()] } else { vec![] };
         let standing = [Standing::Place, Standing::Registrar][usize::from(choice.detail) % 2];
-        codec::encode(&Attestation { records, identities, standing, evidence: "seen".into() })
+        codec::encode(&Attestation { records, identities, standing })
     }
 
     /// The records of a feed below `parent`'s next place that nothing follows.
@@ -260,7 +264,7 @@ impl World {
         let before = parent.map(|at| &self.made[at].record);
         let seq = before.map_or(0, |before| before.value().seq + 1);
         let prev = before.map(record_id);
-        let record = Record { author, feed, seq, prev, kind: kind.into(), payload };
+        let record = Record { author, feed, seq, prev, kind: kind.into(), payload, remark: None };
         let record = Signed::sign(record, &key(signer));
         if self.made.iter().any(|made| made.record.id() == record.id()) {
             return;

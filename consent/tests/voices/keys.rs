@@ -12,7 +12,7 @@ fn told(voice: &Voice, key_of: PublicKey, kept: u64, signer: u8) -> Signed<Recor
     let payload = codec::encode(&Compromise { key: key_of, kept });
     let (seq, prev) = (voice.head.seq + 1, Some(voice.head.head));
     Signed::sign(
-        Record { author, feed, seq, prev, kind: KEY_COMPROMISE.into(), payload },
+        Record { author, feed, seq, prev, kind: KEY_COMPROMISE.into(), payload, remark: None },
         &key(signer),
     )
 }

@@ -128,7 +128,7 @@ impl Scene {
     }
 
     pub(crate) fn dispute(&mut self, voice: &mut Voice, record: RecordId) -> RecordId {
-        let record = voice.me.dispute(&voice.head, [record], "not theirs").expect("a dispute");
+        let record = voice.me.dispute(&voice.head, [record]).expect("a dispute");
         self.take(voice, record)
     }
 
@@ -175,8 +175,7 @@ impl Scene {
         identities: Vec<PublicKey>,
         standing: Standing,
     ) -> RecordId {
-        let evidence = "seen".to_owned();
-        let attestation = Attestation { records, identities, standing, evidence };
+        let attestation = Attestation { records, identities, standing };
         let record = voice.me.attest(&voice.head, &attestation).expect("an attestation");
         self.take(voice, record)
     }

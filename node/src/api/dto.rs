@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 pub use identity::{
     AttestRequest, DelegateRequest, FeedView, IdReply, IdRequest, IdView, KeyAccess, OwnAct,
-    OwnReply, OwnRequest, Passphrase, RecordView, RecordsReply, RecordsRequest, SayRequest,
+    OwnReply, OwnRequest, Passphrase, RecordView, RecordsReply, RecordsRequest, RemarkView,
+    SayRequest,
 };
 pub use run::{
     AuditReply, CreateRequest, EvalView, JoinRequest, OwnView, RejectView, RoundView, RunView,

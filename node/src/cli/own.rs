@@ -5,7 +5,7 @@
 
 use crate::api::dto::{
     AttestRequest, DelegateRequest, OwnAct, OwnReply, OwnRequest, RecordView, RecordsReply,
-    RecordsRequest, SayRequest,
+    RecordsRequest, RemarkView, SayRequest,
 };
 use crate::home::ME;
 
@@ -19,7 +19,7 @@ use super::table::{Table, pairs};
 use super::units::count;
 
 pub(super) async fn act(context: &Context, verb: OwnVerb) -> Result<(), CliError> {
-    let mut behalf = None;
+    let (mut behalf, mut remark) = (None, None);
     let (speaker, act) = match verb {
         OwnVerb::Records { author, .. } => {
             let request = author.map_or(RecordsRequest::Mine, RecordsRequest::Author);
@@ -29,7 +29,7 @@ pub(super) async fn act(context: &Context, verb: OwnVerb) -> Result<(), CliError
             return show(context, &RecordsRequest::Record(record), true).await;
         }
         OwnVerb::Say(mut arguments) => {
-            behalf = arguments.behalf.take();
+            (behalf, remark) = (arguments.behalf.take(), arguments.remark.take());
             let request = say_request(&mut arguments)?;
             (arguments.speaker, OwnAct::Say(request))
         }
@@ -41,12 +41,15 @@ pub(super) async fn act(context: &Context, verb: OwnVerb) -> Result<(), CliError
         OwnVerb::Revoke(named) => (named.speaker, OwnAct::Revoke(named.records)),
         OwnVerb::Lift(named) => (named.speaker, OwnAct::Lift(named.records)),
         OwnVerb::Attest { records, of, standing, evidence, speaker } => {
-            let request = AttestRequest { records, identities: of, standing, evidence };
+            remark = Some(evidence);
+            let request = AttestRequest { records, identities: of, standing };
             (speaker, OwnAct::Attest(request))
         }
         OwnVerb::Dispute { records, reason, speaker } => {
-            (speaker, OwnAct::Dispute { records, reason })
+            remark = Some(reason);
+            (speaker, OwnAct::Dispute(records))
         }
+        OwnVerb::Erase(named) => (named.speaker, OwnAct::Erase(named.records)),
         OwnVerb::Compromised { root, from_seq, speaker, .. } => {
             (speaker, OwnAct::Compromised { root, from_seq })
         }
@@ -54,7 +57,7 @@ pub(super) async fn act(context: &Context, verb: OwnVerb) -> Result<(), CliError
     };
     let SpeakerArguments { identity, keys } = speaker;
     let keys = access(context, identity.as_deref().unwrap_or(ME), &keys).await?;
-    let request = OwnRequest { identity, keys, behalf, act };
+    let request = OwnRequest { identity, keys, behalf, act, remark };
     let client = context.client()?;
     let mut reporter = Reporter::new(context.out);
     let reply = client.say(&request, |progress| reporter.say(progress)).await;
@@ -133,6 +136,14 @@ fn record_text(record: &RecordView, style: Style) -> String {
         ("state", record.state.clone()),
         ("says", record.says.clone()),
     ];
+    match &record.remark {
+        RemarkView::None => {}
+        RemarkView::Text(text) => lines.push(("remark", text.clone())),
+        RemarkView::NotHere => {
+            lines.push(("remark", "not here, nor with any connected peer".into()))
+        }
+        RemarkView::Erased => lines.push(("remark", "erased, as its author asked".into())),
+    }
     for (by, standing) in &record.attested {
         lines.push(("standing", format!("{standing}, says {by}")));
     }

@@ -73,7 +73,7 @@ Example: accord consent attest --record RECORD --standing place --evidence 'DNS 
         /// What you found: they control the place, you know them, or their key signed the work.
         #[arg(long, value_parser = ["place", "registrar", "signer"])]
         standing: String,
-        /// How you found it.
+        /// How you found it, for people; it stands beside the record and can be erased.
         #[arg(long, value_name = "TEXT")]
         evidence: String,
         #[command(flatten)]
@@ -85,12 +85,19 @@ Example: accord consent attest --record RECORD --standing place --evidence 'DNS 
         /// The statements.
         #[arg(required = true, value_name = "RECORD")]
         records: Vec<RecordId>,
-        /// Why, for people.
+        /// Why, for people; it stands beside the record and can be erased.
         #[arg(long, value_name = "TEXT")]
         reason: String,
         #[command(flatten)]
         speaker: SpeakerArguments,
     },
+    /// Ask everyone to erase the remarks beside your records; the records themselves stay.
+    #[command(after_help = "\
+A remark is what --remark, --evidence or --reason said. Nodes that run this program erase it when they
+hear of it; whoever copied it elsewhere still has it.
+
+Example: accord consent erase RECORD")]
+    Erase(RecordsArguments),
     /// Say that one of your keys is in the wrong hands: what it allowed or took back is void.
     #[command(after_help = "Example: accord consent compromised --daily --from-seq 12")]
     #[command(group = ArgGroup::new("which").args(["daily", "root"]).required(true))]
@@ -171,6 +178,10 @@ pub(super) struct SayOwnArguments {
     /// For how many days it may be used; a year if left out.
     #[arg(long, value_name = "N", conflicts_with_all = ["deny", "constrained"], value_parser = days())]
     pub(super) days: Option<u64>,
+    /// Text for people, such as the outside term this follows; it stands beside the record and can
+    /// be erased.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) remark: Option<String>,
     /// In the name of this identity, which gave leave for it.
     #[arg(long = "for", value_name = "KEY")]
     pub(super) behalf: Option<PublicKey>,

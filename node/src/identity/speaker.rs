@@ -37,6 +37,7 @@ pub(crate) struct Speaker {
     signed_seq: Option<u64>,
     passphrase: Option<Passphrase>,
     recovery: Option<PathBuf>,
+    remark: Option<String>,
 }
 
 impl Speaker {
@@ -63,7 +64,17 @@ impl Speaker {
             // Of a feed that an earlier identity of this name had, it says nothing.
             signed_seq = Some(seq).filter(|_| feed == ring.feed);
         }
-        Ok(Self { ring, path, counter, signed_seq, passphrase, recovery })
+        Ok(Self { ring, path, counter, signed_seq, passphrase, recovery, remark: None })
+    }
+
+    /// The same, with a remark beside each record that it is asked to make.
+    pub(crate) fn remarking(self, text: Option<String>) -> Self {
+        Self { remark: text, ..self }
+    }
+
+    /// The remark's text, if there is to be one.
+    pub(crate) fn remark(&self) -> Option<&str> {
+        self.remark.as_deref()
     }
 
     /// Its local name.

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use consent::ledger::ListError;
 use consent::{
-    Admitted, Collection, Gate, InsertError, Inserted, Ledger, Payload, Policy, Record, TableSeed,
-    record_id,
+    Admitted, Collection, Gate, InsertError, Inserted, Ledger, Payload, Policy, Record, Remark,
+    TableSeed, record_id,
 };
 use protocol::limits::{GENESIS_WORK_BITS, PAGE_ITEMS_MAX};
 use protocol::{ContentId, FeedHead, FileHash, Frontier, OpenError, PublicKey, RecordId, Signed};
@@ -19,6 +19,7 @@ use rayon::prelude::*;
 
 use super::log::{LogError, RecordLog};
 use super::quota::{Allowance, Quotas, Refused, Way};
+use super::remarks::Remarks;
 use crate::clock::{now_ms, steady_ms};
 
 /// Why a record was not taken.
@@ -79,6 +80,7 @@ pub(crate) struct LedgerBook {
 pub(super) struct Inner {
     pub(super) ledger: Ledger,
     pub(super) log: RecordLog,
+    pub(super) remarks: Remarks,
 }
 
 impl LedgerBook {
@@ -91,7 +93,8 @@ impl LedgerBook {
     pub(super) fn asking(dir: &Path, seed: TableSeed, work_bits: u32) -> Result<Self, TakeError> {
         let mut ledger = Ledger::asking(work_bits, seed);
         let log = RecordLog::open(dir, &mut ledger)?;
-        let inner = Mutex::new(Inner { ledger, log });
+        let remarks = Remarks::open(dir.join("remarks"), &ledger).map_err(LogError::from)?;
+        let inner = Mutex::new(Inner { ledger, log, remarks });
         Ok(Self { inner, quotas: Quotas::default() })
     }
 
@@ -282,6 +285,11 @@ impl Inner {
             _ if admitted.is_empty() => Ok(0),
             _ => {
                 self.log.append(&self.ledger, &admitted)?;
+                let records = admitted.iter().map(|it| it.record.value());
+                if let Err(error) = self.remarks.obey(&self.ledger, records) {
+                    // The next start tries again; whoever sent the wish passes it on meanwhile.
+                    tracing::error!(%error, "a remark that its author wants erased is still here");
+                }
                 Ok(admitted.len())
             }
         }
@@ -298,21 +306,31 @@ impl Inner {
         false
     }
 
-    /// Inserts records of this node's own identities, each durable before anyone hears of it.
+    /// Inserts records of this node's own identities, each durable, with the remark beside it, before
+    /// anyone hears of it.
     pub(super) fn insert_own(
         &mut self,
         records: Vec<Signed<Record>>,
+        remark: Option<&Remark>,
         made: &mut Vec<(RecordId, Vec<u8>)>,
     ) -> Result<(), TakeError> {
         for record in records {
             self.ledger.admits(&record)?;
+            if let Some(remark) = remark {
+                self.remarks
+                    .keep(&record_id(&record), &remark.to_bytes())
+                    .map_err(LogError::from)?;
+            }
             // Written first: a record that peers have heard of and the next start has not would be
             // followed by another of its number, and a fork is for ever.
             let received_ms = now_ms();
             self.log.append_ahead(&record, received_ms)?;
             made.push((record_id(&record), record.bytes().to_vec()));
             self.ledger.insert(record.clone(), received_ms)?;
-            self.log.append_digest(&self.ledger, &Admitted { record, received_ms })?;
+            let admitted = Admitted { record, received_ms };
+            self.log.append_digest(&self.ledger, &admitted)?;
+            let own = [admitted.record.value()];
+            self.remarks.obey(&self.ledger, own).map_err(LogError::from)?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Invariants: an envelope is durable when `append` returns; the digests may lag behind or be lost,
-//! and are made again from the envelopes. What it is not: able to forget.
+//! and are made again from the envelopes. What it is not: able to forget; what may be erased stands in `remarks`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use protocol::limits::RECORD_BYTES_MAX;
 use protocol::{OpenError, Signed};
 
 use super::frames::{FRAME_BYTES, FramePlace, FrameReader, Frames};
+use crate::durable::FileError;
 
 const RECORD_FRAME_BYTES_MAX: usize = RECORD_BYTES_MAX + 8;
 /// A digest is shorter than its record, but for a few lengths and numbers.
@@ -35,6 +36,9 @@ pub(crate) enum LogError {
         /// Why not.
         source: io::Error,
     },
+    /// A remark beside a record.
+    #[error("the remarks beside the ledger's records: {0}")]
+    Remark(#[from] FileError),
     /// What stands in it is not what was written.
     #[error("record {0} of the ledger's log is damaged: {1}")]
     Damaged(usize, OpenError),

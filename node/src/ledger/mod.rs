@@ -3,7 +3,7 @@
 //! Role: `book` answers and takes records, `log` keeps them on disk, `frames` is the log's files,
 //! `own` makes this node's, `listing` shows them, `pull` catches up with peers, `quota` bounds what each
 //! may bring.
-//! `chain` finds records for proofs.
+//! `chain` finds records for proofs, `remarks` keeps what stands beside records.
 //! What it is not: the rules (see the `consent` crate).
 
 mod answer;
@@ -16,6 +16,7 @@ mod log;
 mod own;
 mod pull;
 mod quota;
+mod remarks;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -25,3 +26,4 @@ pub(crate) use chain::ChainError;
 pub(crate) use listing::Listed;
 pub(crate) use own::{Giving, Made, Own, OwnError, ids};
 pub(crate) use pull::{pull_feeds, pull_records};
+pub(crate) use remarks::{Beside, pull_remark};

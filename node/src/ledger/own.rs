@@ -9,14 +9,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use consent::identity::SignError;
 use consent::{
-    Behalf, FeedKeys, GivingDoubt, Identity, Ledger, Payload, Record, Reopening, Statement, Use,
-    head_at,
+    Behalf, FeedKeys, GivingDoubt, Identity, Ledger, Payload, Record, Remark, Reopening, Statement,
+    Use, head_at,
 };
 use protocol::limits::GENESIS_WORK_BITS;
 use protocol::{ContentId, FeedHead, FeedId, PublicKey, RecordId, Signed};
 
 use super::book::{Inner, LedgerBook, TakeError};
 use super::log::LogError;
+use super::remarks::RemarkName;
 use super::work::worked;
 use crate::identity::{IdentityError, Speaker};
 
@@ -128,7 +129,13 @@ impl Own<'_> {
         &self.inner.ledger
     }
 
-    /// A record that the ledger has.
+    /// Whether a record that the ledger has is this identity's and names a remark.
+    pub(crate) fn has_remark(&self, id: &RecordId) -> Result<bool, OwnError> {
+        let record = self.inner.record(id)?;
+        Ok(record.author == self.identity.author() && record.remark.is_some())
+    }
+
+    /// What a record says that the ledger has, and in which feed.
     pub(crate) fn payload(&self, id: &RecordId) -> Result<(FeedId, Payload), OwnError> {
         self.inner.payload(id)
     }
@@ -178,12 +185,17 @@ impl LedgerBook {
         let genesis = self.birth(who)?;
         let mut inner = self.lock();
         if let Some(genesis) = genesis.filter(|_| inner.ledger.head(&feed).is_none()) {
-            inner.insert_own(vec![genesis], &mut made)?;
+            inner.insert_own(vec![genesis], None, &mut made)?;
         }
         inner.check_past(who)?;
         let at = inner.repeat_rotations(who, &mut made)?;
         inner.check_giving(who, giving)?;
+        let remark = remark_of(who)?;
         let identity = who.ring.identity(at).ok_or_else(|| replaced(who))?;
+        let identity = match &remark {
+            Some(remark) => identity.remarking(remark.hash()),
+            None => identity,
+        };
         let head = inner.ledger.head(&feed).ok_or_else(|| replaced(who))?;
         let records =
             make(&Own { identity, head, inner: &inner }).map_err(|error| match error {
@@ -191,7 +203,7 @@ impl LedgerBook {
                 other => other,
             })?;
         let last = records.last().map_or(head, head_at);
-        inner.insert_own(records, &mut made)?;
+        inner.insert_own(records, remark.as_ref(), &mut made)?;
         who.remember(last.seq)?;
         Ok(made)
     }
@@ -298,14 +310,25 @@ impl Own<'_> {
 }
 
 impl Inner {
-    /// A record that the ledger has.
+    /// What a record says that the ledger has, and in which feed.
     pub(super) fn payload(&self, id: &RecordId) -> Result<(FeedId, Payload), OwnError> {
+        let record = self.record(id)?;
+        let payload = record.payload().map_err(|e| OwnError::Refused(e.to_string()))?;
+        Ok((record.feed_id(), payload))
+    }
+
+    fn record(&self, id: &RecordId) -> Result<Record, OwnError> {
         let unknown = || OwnError::Refused(format!("there is no record {id} in the ledger here"));
         let held = self.ledger.held_record(id).ok_or_else(unknown)?;
         let record = Signed::<Record>::open(&self.log.envelope(held.slot)?);
-        let record = record.map_err(TakeError::Open)?;
-        let payload = record.value().payload().map_err(|e| OwnError::Refused(e.to_string()))?;
-        Ok((held.feed, payload))
+        Ok(record.map_err(TakeError::Open)?.value().clone())
+    }
+
+    /// What makes sure of the remark beside the record in `slot`, if it names one.
+    pub(super) fn remark_name(&self, slot: u32) -> Result<Option<RemarkName>, TakeError> {
+        let record = Signed::<Record>::open(&self.log.envelope(slot)?)?;
+        let (author, remark) = (record.value().author, record.value().remark);
+        Ok(remark.map(|hash| RemarkName { author, hash }))
     }
 
     fn check_past(&self, who: &Speaker) -> Result<(), OwnError> {
@@ -334,7 +357,7 @@ impl Inner {
                 SignError::NoRoot => OwnError::NoRoot(who.name().to_owned()),
                 other => other.into(),
             })?;
-            self.insert_own(vec![rotation], made)?;
+            self.insert_own(vec![rotation], None, made)?;
         }
     }
 
@@ -371,6 +394,15 @@ impl Inner {
         }
         Ok(Reopening::of(&statements, works, uses))
     }
+}
+
+/// The remark that is to stand beside what is said.
+fn remark_of(who: &Speaker) -> Result<Option<Remark>, OwnError> {
+    let Some(text) = who.remark() else { return Ok(None) };
+    let mut salt = [0; 16];
+    getrandom::fill(&mut salt).map_err(|e| OwnError::Refused(format!("no random salt: {e}")))?;
+    let remark = Remark::new(who.author(), salt, text.to_owned());
+    remark.map(Some).map_err(|error| OwnError::Refused(error.to_string()))
 }
 
 fn replaced(who: &Speaker) -> OwnError {

@@ -7,7 +7,6 @@
 //! Invariants: what is served here anyone may see; log and witness have keys of their own, never the
 //! node's. What it is not: the ledger. A log that stops stops no record.
 
-mod files;
 mod keeper;
 mod place;
 mod serve;

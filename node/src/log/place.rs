@@ -24,7 +24,7 @@ use protocol::log::tile::{TileFile, TileKind, TilePath, TileReader, parse_entrie
 use protocol::log::vkey::{Algorithm, VkeyError};
 use protocol::log::{Checkpoint, SignedCheckpoint, SigningKey, TreeHash, VerifierKey};
 
-use super::files::{self, FileError};
+use crate::durable::{self, FileError};
 use crate::home::{HomeError, fresh_seed};
 
 /// A tile's bytes at most: 256 entries with their lengths.
@@ -95,7 +95,7 @@ impl LogDir {
         if log.path("signed").exists() {
             return Err(LogDirError::Exists(log.dir));
         }
-        if !files::write_new(&log.path("key"), log.key.to_secret_text().as_bytes())? {
+        if !durable::write_new(&log.path("key"), log.key.to_secret_text().as_bytes())? {
             return Err(LogDirError::Exists(log.dir));
         }
         // Written last: a key without it is of no log, and no log starts without it.
@@ -108,7 +108,7 @@ impl LogDir {
     pub fn open(home: &Path) -> Result<Self, LogDirError> {
         let dir = home.join("log");
         let path = dir.join("key");
-        let Some(text) = files::read_if_there(&path, KEY_BYTES_MAX)? else {
+        let Some(text) = durable::read_if_there(&path, KEY_BYTES_MAX)? else {
             return Err(LogDirError::Missing);
         };
         let text = String::from_utf8_lossy(&text).trim().to_owned();
@@ -141,35 +141,35 @@ impl LogDir {
     /// The newest checkpoint that the log has signed.
     pub fn signed(&self) -> Result<SignedCheckpoint, LogDirError> {
         // Where it is missing something is lost: to start over would be to sign twice.
-        let bytes = files::read(&self.path("signed"), LOG_NOTE_BYTES_MAX)?;
+        let bytes = durable::read(&self.path("signed"), LOG_NOTE_BYTES_MAX)?;
         self.open_checkpoint("signed", &bytes)
     }
 
     /// Keeps a checkpoint as the newest signed.
     pub(super) fn keep_signed(&self, checkpoint: &SignedCheckpoint) -> Result<(), LogDirError> {
-        Ok(files::replace(&self.path("signed"), &checkpoint.note().to_bytes())?)
+        Ok(durable::replace(&self.path("signed"), &checkpoint.note().to_bytes())?)
     }
 
     /// The newest checkpoint that is shown, with its cosignatures.
     pub fn published(&self) -> Result<Option<SignedCheckpoint>, LogDirError> {
-        let bytes = files::read_if_there(&self.path("checkpoint"), LOG_NOTE_BYTES_MAX)?;
+        let bytes = durable::read_if_there(&self.path("checkpoint"), LOG_NOTE_BYTES_MAX)?;
         bytes.map(|bytes| self.open_checkpoint("checkpoint", &bytes)).transpose()
     }
 
     /// Shows a checkpoint.
     pub(super) fn publish(&self, checkpoint: &SignedCheckpoint) -> Result<(), LogDirError> {
-        Ok(files::replace(&self.path("checkpoint"), &checkpoint.note().to_bytes())?)
+        Ok(durable::replace(&self.path("checkpoint"), &checkpoint.note().to_bytes())?)
     }
 
     /// Writes tiles and bundles. One that is there stays, and must be the same.
     pub(super) fn keep_tiles(&self, tiles: &[TileFile]) -> Result<(), LogDirError> {
         for TileFile { path, bytes } in tiles {
             let path = self.path(&path.to_string());
-            let there = files::read_if_there(&path, TILE_BYTES_MAX)?;
+            let there = durable::read_if_there(&path, TILE_BYTES_MAX)?;
             match there {
                 Some(there) if there == *bytes => {}
                 Some(_) => return Err(LogDirError::Changed(path)),
-                None => files::replace(&path, bytes)?,
+                None => durable::replace(&path, bytes)?,
             }
         }
         Ok(())
@@ -186,7 +186,7 @@ impl LogDir {
     /// Whom the log asks for cosignatures.
     pub fn witnesses(&self) -> Result<Vec<(WitnessAddress, VerifierKey)>, LogDirError> {
         let path = self.path("witnesses");
-        let bytes = files::read_if_there(&path, LOG_POLICY_BYTES_MAX)?.unwrap_or_default();
+        let bytes = durable::read_if_there(&path, LOG_POLICY_BYTES_MAX)?.unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let parse = |line: &str| {
             let (url, key) = line.split_once(' ')?;
@@ -216,12 +216,12 @@ impl LogDir {
         }
         let lines: String =
             all.iter().map(|(address, _)| format!("{} {}\n", address.url, address.key)).collect();
-        Ok(files::replace(&self.path("witnesses"), lines.as_bytes())?)
+        Ok(durable::replace(&self.path("witnesses"), lines.as_bytes())?)
     }
 
     /// What witnesses said last that did not cosign, one a line.
     pub fn refusals(&self) -> Result<Vec<String>, LogDirError> {
-        let bytes = files::read_if_there(&self.path("refusals"), LOG_POLICY_BYTES_MAX)?;
+        let bytes = durable::read_if_there(&self.path("refusals"), LOG_POLICY_BYTES_MAX)?;
         let text = String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned();
         Ok(text.lines().map(str::to_owned).collect())
     }
@@ -229,7 +229,7 @@ impl LogDir {
     /// Keeps what witnesses said.
     pub(super) fn keep_refusals(&self, refusals: &[String]) -> Result<(), LogDirError> {
         let lines: String = refusals.iter().map(|line| format!("{line}\n")).collect();
-        Ok(files::replace(&self.path("refusals"), lines.as_bytes())?)
+        Ok(durable::replace(&self.path("refusals"), lines.as_bytes())?)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -249,12 +249,12 @@ impl TileReader for LogDir {
     /// Where a partial file was dropped, the full one begins with it.
     fn read(&self, path: &TilePath) -> Result<Vec<u8>, LogDirError> {
         let place = self.path(&path.to_string());
-        if let Some(bytes) = files::read_if_there(&place, TILE_BYTES_MAX)? {
+        if let Some(bytes) = durable::read_if_there(&place, TILE_BYTES_MAX)? {
             return Ok(bytes);
         }
         let full = TilePath::new(path.kind(), path.index(), 256)
             .ok_or_else(|| LogDirError::Damaged(place.clone(), "it is no tile".into()))?;
-        let mut bytes = files::read(&self.path(&full.to_string()), TILE_BYTES_MAX)?;
+        let mut bytes = durable::read(&self.path(&full.to_string()), TILE_BYTES_MAX)?;
         let width = usize::from(path.width());
         let length = match path.kind() {
             TileKind::Hashes(_) => 32 * width,

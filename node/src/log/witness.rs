@@ -22,8 +22,8 @@ use protocol::log::vkey::{Algorithm, VkeyError};
 use protocol::log::witness::{AddCheckpoint, Refusal, RequestError, WatchError, Witness};
 use protocol::log::{SigningKey, TreeHash, VerifierKey};
 
-use super::files::{self, FileError};
 use crate::clock::now_ms;
+use crate::durable::{self, FileError};
 use crate::home::{HomeError, fresh_seed};
 
 const KEY_BYTES_MAX: usize = 1_024;
@@ -85,7 +85,7 @@ impl WitnessDir {
         let dir = home.join("witness");
         let secret = SecretKey::from_seed(&fresh_seed()?);
         let key = SigningKey::new(name, Algorithm::Cosignature, secret)?;
-        if !files::write_new(&dir.join("key"), key.to_secret_text().as_bytes())? {
+        if !durable::write_new(&dir.join("key"), key.to_secret_text().as_bytes())? {
             return Err(WitnessError::Exists(dir));
         }
         Ok(Self { dir, key })
@@ -94,7 +94,7 @@ impl WitnessDir {
     /// Opens the witness of a data directory.
     pub fn open(home: &Path) -> Result<Self, WitnessError> {
         let dir = home.join("witness");
-        let text = files::read_if_there(&dir.join("key"), KEY_BYTES_MAX)?;
+        let text = durable::read_if_there(&dir.join("key"), KEY_BYTES_MAX)?;
         let text = String::from_utf8_lossy(&text.ok_or(WitnessError::Missing)?).trim().to_owned();
         Ok(Self { dir, key: SigningKey::from_secret_text(&text)? })
     }
@@ -110,9 +110,9 @@ impl WitnessDir {
             return Err(WitnessError::NoLog);
         }
         let dir = self.log_dir(log.name());
-        files::write_new(&dir.join("latest"), b"")?;
+        durable::write_new(&dir.join("latest"), b"")?;
         // Written last: a log is followed once this is there.
-        files::write_new(&dir.join("vkey"), log.to_string().as_bytes())?;
+        durable::write_new(&dir.join("vkey"), log.to_string().as_bytes())?;
         Ok(())
     }
 
@@ -131,7 +131,7 @@ impl WitnessDir {
     /// Pieces of evidence kept.
     pub fn evidence(&self) -> Result<Vec<PathBuf>, WitnessError> {
         let dir = self.dir.join("evidence");
-        Ok(if dir.is_dir() { files::names(&dir)? } else { Vec::new() })
+        Ok(if dir.is_dir() { durable::names(&dir)? } else { Vec::new() })
     }
 
     fn log_dir(&self, origin: &str) -> PathBuf {
@@ -142,14 +142,14 @@ impl WitnessDir {
     /// Makes `witness` follow what it does not yet.
     fn watch_all(&self, witness: &mut Witness) -> Result<Vec<VerifierKey>, WitnessError> {
         let logs = self.dir.join("logs");
-        let dirs = if logs.is_dir() { files::names(&logs)? } else { Vec::new() };
+        let dirs = if logs.is_dir() { durable::names(&logs)? } else { Vec::new() };
         let mut followed = Vec::new();
         for dir in dirs {
-            let Some(key) = files::read_if_there(&dir.join("vkey"), KEY_BYTES_MAX)? else {
+            let Some(key) = durable::read_if_there(&dir.join("vkey"), KEY_BYTES_MAX)? else {
                 continue;
             };
             let key: VerifierKey = String::from_utf8_lossy(&key).trim().parse()?;
-            let latest = files::read(&dir.join("latest"), LOG_NOTE_BYTES_MAX)?;
+            let latest = durable::read(&dir.join("latest"), LOG_NOTE_BYTES_MAX)?;
             let latest = (!latest.is_empty()).then_some(&latest[..]);
             match witness.watch(key.name(), vec![key.clone()], latest) {
                 Ok(()) | Err(WatchError::Known(_)) => followed.push(key),
@@ -166,7 +166,7 @@ impl WitnessDir {
         for (number, note) in notes.iter().enumerate() {
             let path = self.dir.join("evidence").join(format!("{name}.{}", number + 1));
             if kept.len() < WITNESS_EVIDENCE_MAX {
-                files::write_new(&path, note)?;
+                durable::write_new(&path, note)?;
             }
         }
         Ok(())
@@ -210,7 +210,7 @@ impl WitnessBook {
         let path = self.dir.log_dir(&origin).join("latest");
         match witness.add_checkpoint(&request) {
             Ok(pending) => {
-                files::replace(&path, &pending.state().note().to_bytes())?;
+                durable::replace(&path, &pending.state().note().to_bytes())?;
                 Ok(pending.persisted(now_ms() / 1_000)?.to_string())
             }
             Err(refusal) => {

@@ -231,7 +231,7 @@ fn refusals(
         let term = found.terms().iter().find(|term| term.value(look.about()).restricts());
         words.extend(term.map(|term| Word {
             scheme: term.origin.scheme.clone(),
-            term: term.origin.term.chars().take(TERM_CHARS_MAX).collect(),
+            term: term.text.chars().take(TERM_CHARS_MAX).collect(),
         }));
     }
     Ok(())

@@ -34,6 +34,7 @@ impl NodeService {
         let identities = self.home.identities();
         let open = || identities.open(name, &access(&request.keys));
         let speaker = tokio::task::block_in_place(open).map_err(identity_failure)?;
+        let speaker = speaker.remarking(request.remark);
         if !self.means.ledger.has_feed(&speaker.ring.feed_id()) {
             progress.send(
                 "beginning the feed, which takes about a second of work",
@@ -88,16 +89,27 @@ fn say(
         }
         OwnAct::Lift(records) => ("took it back".to_owned(), lift(ledger, who, records)),
         OwnAct::Attest(request) => ("spoke as a witness".to_owned(), attest(ledger, who, request)?),
-        OwnAct::Dispute { records, reason } => {
+        OwnAct::Dispute(records) => {
             let made = ledger.speak(who, Giving::No, |own| {
                 for record in &records {
                     check_kind(own, record, "a statement", |payload, _| {
                         matches!(payload, Payload::Statement(_))
                     })?;
                 }
-                Ok(vec![own.identity.dispute(&own.head, records, &reason)?])
+                Ok(vec![own.identity.dispute(&own.head, records)?])
             });
             ("disputed it".to_owned(), made)
+        }
+        OwnAct::Erase(records) => {
+            let made = ledger.speak(who, Giving::No, |own| {
+                let lacks = |id: &&RecordId| !matches!(own.has_remark(id), Ok(true));
+                if let Some(id) = records.iter().find(lacks) {
+                    let rule = format!("there is no remark of this identity beside record {id}");
+                    return Err(OwnError::Refused(rule));
+                }
+                Ok(vec![own.identity.erase(&own.head, records)?])
+            });
+            ("erased the remarks here and asked everyone to".to_owned(), made)
         }
         OwnAct::Compromised { root, from_seq } => compromised(ledger, who, root, from_seq),
         OwnAct::Reconcile => {
@@ -157,8 +169,7 @@ fn attest(
     records.dedup();
     identities.sort();
     identities.dedup();
-    let evidence = request.evidence;
-    let attestation = Attestation { records, identities, standing, evidence };
+    let attestation = Attestation { records, identities, standing };
     Ok(ledger.speak(who, Giving::Daily, |own| {
         for record in &attestation.records {
             check_kind(own, record, "a statement", |payload, _| {

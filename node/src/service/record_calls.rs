@@ -4,15 +4,29 @@
 //! that is the gate's, under a policy.
 
 use consent::{Payload, Statement, Subject};
+use protocol::RecordId;
 use protocol::limits::RECORDS_LISTED_MAX;
 
 use super::{NodeService, failed, identity_failure, misused};
 use crate::api::Answer;
-use crate::api::dto::{RecordView, RecordsReply, RecordsRequest};
-use crate::ledger::Listed;
+use crate::api::dto::{RecordView, RecordsReply, RecordsRequest, RemarkView};
+use crate::ledger::{Beside, LedgerBook, Listed, pull_remark};
 
 impl NodeService {
-    pub(super) fn list_records(&self, request: &RecordsRequest) -> Answer<RecordsReply> {
+    /// Lists records. The remark beside one that is asked for by its id is fetched if it is elsewhere.
+    pub(super) async fn list_records(&self, request: &RecordsRequest) -> Answer<RecordsReply> {
+        let (ledger, net) = (&self.means.ledger, &self.means.net);
+        let mut reply = self.listed_records(request)?;
+        if let (RecordsRequest::Record(id), [record]) = (request, &mut reply.records[..])
+            && let Beside::Away(name) = beside(ledger, id)?
+            && let Some(text) = pull_remark(net, ledger, *id, name).await
+        {
+            record.remark = RemarkView::Text(one_line(&text));
+        }
+        Ok(reply)
+    }
+
+    fn listed_records(&self, request: &RecordsRequest) -> Answer<RecordsReply> {
         let ledger = &self.means.ledger;
         tokio::task::block_in_place(|| {
             let (listed, total) = match request {
@@ -32,13 +46,21 @@ impl NodeService {
                     ledger.records_by(&authors, RECORDS_LISTED_MAX).map_err(failed)?
                 }
             };
-            let records = listed.into_iter().map(view).collect();
+            let view = |listed: Listed| {
+                let remark = beside(ledger, &listed.held.id)?;
+                Ok(view(listed, remark))
+            };
+            let records = listed.into_iter().map(view).collect::<Answer<_>>()?;
             Ok(RecordsReply { records, total: total as u64 })
         })
     }
 }
 
-fn view(listed: Listed) -> RecordView {
+fn beside(ledger: &LedgerBook, id: &RecordId) -> Answer<Beside> {
+    tokio::task::block_in_place(|| ledger.beside(id)).map_err(failed)
+}
+
+fn view(listed: Listed, remark: Beside) -> RecordView {
     let Listed { held, kind, payload, state, attested } = listed;
     let attested = attested.into_iter().map(|(by, standing)| (by, standing.to_string()));
     RecordView {
@@ -49,6 +71,12 @@ fn view(listed: Listed) -> RecordView {
         kind,
         state: state.as_str().to_owned(),
         says: says(&payload),
+        remark: match remark {
+            Beside::Nothing => RemarkView::None,
+            Beside::Text(text) => RemarkView::Text(one_line(&text)),
+            Beside::Away(_) => RemarkView::NotHere,
+            Beside::Erased => RemarkView::Erased,
+        },
         attested: attested.collect(),
         received_ms: held.received_ms,
     }
@@ -77,10 +105,11 @@ fn says(payload: &Payload) -> String {
         Payload::Attestation(word) => {
             let named = [joined(&word.records), joined(&word.identities)];
             let named: Vec<String> = named.into_iter().filter(|text| !text.is_empty()).collect();
-            format!("{} for {}: {}", word.standing, named.join(", "), one_line(&word.evidence))
+            format!("{} for {}", word.standing, named.join(", "))
         }
-        Payload::Dispute(doubt) => {
-            format!("doubts {}: {}", joined(&doubt.records), one_line(&doubt.reason))
+        Payload::Dispute(doubt) => format!("doubts {}", joined(&doubt.records)),
+        Payload::Tombstone(wish) => {
+            format!("asks to erase the remarks beside {}", joined(&wish.records))
         }
         Payload::Reconcile(joins) => format!("joins {}", joined(&joins.heads)),
         Payload::Unknown => "of a kind that this version does not know".to_owned(),

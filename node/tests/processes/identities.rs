@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::command::{quiet, refused};
 use super::node::Node;
@@ -243,6 +243,66 @@ fn the_other_kinds_are_said_and_shown() {
     for part in ["key-compromise", "key-rotation", "example.org", "everything that", "genesis"] {
         assert!(listed.out.contains(part), "{part}: {}", listed.out);
     }
+}
+
+#[test]
+fn what_stands_beside_a_record_can_be_erased() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let dir = dir.path();
+    works(dir, &["a", "b"]);
+    let mut alice = Node::start(dir, "alice", &[]);
+    let mut bob = Node::start(dir, "bob", &[&alice]);
+    let opted = alice.json(&["consent", "opt-in", "a"]);
+    let allow = text(opted["records"].as_array().and_then(|list| list.last()).expect("an allow"));
+    heard(&bob, &alice.identity, &allow);
+    let reason = ["--reason", "my grandmother's name is on it"];
+    let doubt = bob.json(&[&["consent", "dispute", &allow][..], &reason].concat());
+    let doubt = text(doubt["records"].as_array().and_then(|list| list.last()).expect("a dispute"));
+    heard(&alice, &bob.identity, &doubt);
+    let remark =
+        |node: &Node| node.json(&["consent", "show", &doubt])["records"][0]["remark"].clone();
+    // It stands where it was made, and comes to whoever looks at it, and only then.
+    let kept = |name: &str| dir.join(name).join("ledger/remarks").join(&doubt);
+    assert!(kept("bob").exists() && !kept("alice").exists());
+    assert_eq!(remark(&alice), json!({"text": "my grandmother's name is on it"}));
+    assert!(kept("alice").exists());
+    let mode = fs::metadata(kept("alice")).expect("there").permissions().mode();
+    assert_eq!(mode & 0o077, 0, "for its owner");
+
+    // Nobody erases another's.
+    says(dir, &alice, 2, &["consent", "erase", &doubt], &["no remark of this identity"]);
+    says(dir, &bob, 2, &["consent", "erase", &allow], &["no remark of this identity"]);
+    // A node that was away when it was erased, and was killed, erases it too.
+    alice.kill();
+    let erased = bob.json(&["consent", "erase", &doubt]);
+    let erased = text(&erased["records"][0]);
+    assert!(!kept("bob").exists());
+    assert_eq!(remark(&bob), json!("erased"));
+    alice.restart(&[&bob]);
+    heard(&alice, &bob.identity, &erased);
+    assert!(!kept("alice").exists());
+    assert_eq!(remark(&alice), json!("erased"));
+    // The record stays, and does what it did.
+    let shown = alice.json(&["consent", "show", &allow]);
+    assert_eq!(shown["records"][0]["state"], "disputed", "{shown}");
+
+    // A stop between the tombstone and the erasing is made up for at the next start.
+    bob.stop();
+    fs::write(kept("bob"), "left over").expect("written");
+    fs::write(kept("bob").with_file_name("0".repeat(64)), "of no record").expect("written");
+    bob.restart(&[]);
+    assert_eq!(fs::read_dir(dir.join("bob/ledger/remarks")).expect("read").count(), 0);
+    let long = "x".repeat(2_049);
+    let say = ["consent", "say", "--deny", "--place", "example.org", "--remark", &long];
+    says(dir, &bob, 2, &say, &["2048 bytes of text"]);
+}
+
+/// Waits until a node has a record of an author.
+fn heard(node: &Node, author: &str, record: &str) {
+    node.json_that(&["consent", "records", "--author", author], |reply| {
+        let records = reply["records"].as_array().map_or(&[][..], Vec::as_slice);
+        records.iter().any(|held| held["record"] == record)
+    });
 }
 
 #[test]

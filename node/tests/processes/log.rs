@@ -184,7 +184,7 @@ fn forked(dir: &Path, parts: &mut Parts) {
 }
 
 /// Checks a proof with the verifier that has none of our code; `.ci/run` names the Python.
-fn python(dir: &Path, args: &[&str]) {
+pub(crate) fn python(dir: &Path, args: &[&str]) {
     let Some(python) = std::env::var_os("ACCORD_OUTSIDE_PYTHON") else {
         println!("SKIPPED: docs/verify.py needs ACCORD_OUTSIDE_PYTHON, a Python; see .ci/run");
         return;

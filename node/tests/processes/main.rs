@@ -24,6 +24,7 @@ mod liar;
 mod log;
 mod node;
 mod process;
+mod proof;
 mod readme;
 mod restart;
 mod scan;

@@ -153,6 +153,8 @@ pub struct OwnRequest {
     pub behalf: Option<PublicKey>,
     /// What is said.
     pub act: OwnAct,
+    /// Text for people that stands beside each record and can be erased.
+    pub remark: Option<String>,
 }
 
 /// What an identity says.
@@ -168,12 +170,9 @@ pub enum OwnAct {
     /// Speaks as a witness.
     Attest(AttestRequest),
     /// Doubts what others allowed.
-    Dispute {
-        /// The statements.
-        records: Vec<RecordId>,
-        /// Why.
-        reason: String,
-    },
+    Dispute(Vec<RecordId>),
+    /// Asks everyone to erase the remarks beside its records.
+    Erase(Vec<RecordId>),
     /// Says that one of its keys is in the wrong hands.
     Compromised {
         /// The root key, and not the daily key.
@@ -212,8 +211,6 @@ pub struct AttestRequest {
     pub identities: Vec<PublicKey>,
     /// What was found: `place`, `registrar` or `signer`.
     pub standing: String,
-    /// How.
-    pub evidence: String,
 }
 
 /// A statement about places, or about everything that an identity makes.
@@ -269,6 +266,20 @@ pub struct RecordsReply {
     pub total: u64,
 }
 
+/// What stands beside a record for people, if anything does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RemarkView {
+    /// Nothing.
+    None,
+    /// This.
+    Text(String),
+    /// Something that is not on this node.
+    NotHere,
+    /// Something that its author asked everyone to erase.
+    Erased,
+}
+
 /// A record.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RecordView {
@@ -286,6 +297,8 @@ pub struct RecordView {
     pub state: String,
     /// What it says, in one line.
     pub says: String,
+    /// What stands beside it for people.
+    pub remark: RemarkView,
     /// What witnesses found, and who.
     pub attested: Vec<(PublicKey, String)>,
     /// When this node received it.

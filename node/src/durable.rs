@@ -1,4 +1,4 @@
-//! Files of a log or witness: written whole and durable, or not at all.
+//! Small files of a log, a witness or the ledger: written whole and durable, or not at all.
 //!
 //! Invariants: when a write returns, the file, its name and the directories above it survive a power
 //! cut. What it is not: aware of what is in them.
@@ -29,14 +29,14 @@ impl FileError {
 }
 
 /// Writes a file for its owner, replacing what was there.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let (file, dir) = temporary(path, bytes)?;
     file.persist(path).map_err(|e| FileError::of("write", path)(e.error))?;
     sync_dir(&dir).map_err(FileError::of("write", path))
 }
 
 /// Writes a file for its owner unless there is one; says whether it wrote.
-pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
     let (file, dir) = temporary(path, bytes)?;
     match file.persist_noclobber(path) {
         Ok(_) => sync_dir(&dir).map(|()| true).map_err(FileError::of("write", path)),
@@ -45,14 +45,24 @@ pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
     }
 }
 
+/// Removes a file, if it is there; it is gone for good when this returns.
+pub(crate) fn remove(path: &Path) -> Result<(), FileError> {
+    let dir = path.parent().unwrap_or_else(|| Path::new("."));
+    match fs::remove_file(path) {
+        Ok(()) => sync_dir(dir).map_err(FileError::of("flush", dir)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(FileError::of("remove", path)(e)),
+    }
+}
+
 /// Reads a file of at most `bytes_max` bytes.
-pub(super) fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, FileError> {
+pub(crate) fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, FileError> {
     read_if_there(path, bytes_max)?
         .ok_or_else(|| FileError::of("read", path)(io::ErrorKind::NotFound.into()))
 }
 
 /// Reads a file, if there is one.
-pub(super) fn read_if_there(path: &Path, bytes_max: usize) -> Result<Option<Vec<u8>>, FileError> {
+pub(crate) fn read_if_there(path: &Path, bytes_max: usize) -> Result<Option<Vec<u8>>, FileError> {
     let length = match fs::metadata(path) {
         Ok(file) => file.len(),
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -66,7 +76,7 @@ pub(super) fn read_if_there(path: &Path, bytes_max: usize) -> Result<Option<Vec<
 }
 
 /// Makes a directory and those above it, each durable.
-pub(super) fn make_dir(dir: &Path) -> Result<(), FileError> {
+pub(crate) fn make_dir(dir: &Path) -> Result<(), FileError> {
     if dir.is_dir() {
         return Ok(());
     }
@@ -79,7 +89,7 @@ pub(super) fn make_dir(dir: &Path) -> Result<(), FileError> {
 }
 
 /// The names in a directory, sorted.
-pub(super) fn names(dir: &Path) -> Result<Vec<PathBuf>, FileError> {
+pub(crate) fn names(dir: &Path) -> Result<Vec<PathBuf>, FileError> {
     let entries = fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let entries = entries.map_err(FileError::of("read", dir))?;
     let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
