@@ -47,7 +47,7 @@ pub use permit::{Permit, Usage};
 pub use policy::{Likeness, Policy, Silence};
 pub use record::{Record, record_id};
 pub use remark::{Remark, RemarkError};
-pub use reopening::Reopening;
+pub use reopening::{Reopener, Reopening, Restriction};
 pub use row::{RowError, RowForm, file_content_id, row_content_id};
 pub use standing::Standing;
 pub use statement::{Behalf, Origin, Remedy, Statement, Terms};

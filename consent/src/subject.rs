@@ -87,6 +87,11 @@ impl Subject {
         !matches!(self, Self::Unknown { .. })
     }
 
+    /// Whether it is about works that are alike.
+    pub const fn is_likeness(&self) -> bool {
+        matches!(self, Self::Code(..) | Self::Passages(_))
+    }
+
     /// Whether whoever speaks of this may also speak of `other`.
     pub fn covers(&self, other: &Self) -> bool {
         match (self, other) {

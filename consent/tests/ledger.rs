@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use consent::payload::{GENESIS, KEY_ROTATION, LIFT, STATEMENT, root_commitment};
 use consent::{
     Admitted, Claim, ClaimState, ForkProof, Gate, Genesis, Identity, InsertError, Inserted, Ledger,
-    Lift, Payload, Policy, Record, Reopening, Rotation, SetAside, Silence, Statement, Subject, Use,
-    Value, head_at, record_id,
+    Lift, Payload, Policy, Record, Reopener, Reopening, Restriction, Rotation, SetAside, Silence,
+    Statement, Subject, Use, Value, head_at, record_id,
 };
 use protocol::{ContentId, FeedHead, Frontier, RecordId, SecretKey, Signed, codec};
 
@@ -332,17 +332,20 @@ fn reopening_some_works_keeps_the_others_closed_at_every_step() {
     let rules = vec![(Use::TrainGenerative, Value::Deny), (Use::TrainOther, Value::Deny)];
     scene.state(&Statement { rules, ..deny(0..10) });
     scene.state(&deny([3]));
-    let works: BTreeSet<ContentId> = [work(3), work(4)].into();
-    let restricting = |scene: &Scene| -> BTreeMap<RecordId, Statement> {
-        let ids = scene.ledger.restricting(scene.me.author(), &works, &[Use::TrainOther]);
-        let records = scene.records.iter().filter(|record| ids.contains(&record_id(record)));
-        let statement = |record: &Signed<Record>| match record.value().payload() {
-            Ok(Payload::Statement(statement)) => (record_id(record), statement),
-            other => panic!("a statement, not {other:?}"),
+    let who = Reopener { author: scene.me.author(), behalf: None };
+    let works: BTreeSet<Subject> = [work(3), work(4)].map(Subject::Content).into();
+    let restricting = |scene: &Scene| -> BTreeMap<Restriction, Statement> {
+        let found = scene.ledger.restricting(who, &works, &[Use::TrainOther]);
+        let statement = |restriction: Restriction| {
+            let slot = scene.ledger.held_record(&restriction.record).expect("held").slot;
+            match scene.records[slot as usize].value().payload() {
+                Ok(Payload::Statement(statement)) => (restriction, statement),
+                other => panic!("a statement, not {other:?}"),
+            }
         };
-        records.map(statement).collect()
+        found.into_iter().map(statement).collect()
     };
-    let plan = Reopening::of(&restricting(&scene), &works, &[Use::TrainOther]);
+    let plan = Reopening::of(who, &restricting(&scene), &works, &[Use::TrainOther]);
     assert_eq!((plan.restated.len(), plan.lifted.len()), (2, 2));
 
     let mut records = scene.me.statements(&scene.head, &plan.restated).unwrap();

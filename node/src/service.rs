@@ -8,6 +8,7 @@
 mod consent_calls;
 mod id_calls;
 mod model_calls;
+mod opt_in;
 mod opt_out;
 mod own_calls;
 mod proof_calls;
@@ -160,7 +161,7 @@ impl Service for NodeService {
         self.register_out(request).await
     }
 
-    async fn opt_in(&self, request: ConsentRequest) -> Answer<ConsentReply> {
+    async fn opt_in(&self, request: ConsentRequest) -> Answer<OptInReply> {
         self.register_in(request).await
     }
 

@@ -6,12 +6,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use consent::Subject;
 use protocol::ContentId;
 use protocol::limits::TABLE_ROWS_MAX;
 use rayon::prelude::*;
 
 use crate::files::Files;
+use crate::likeness::Likeness;
 use crate::seen::Seen;
 use crate::table::{Format, RowForms, Table};
 
@@ -39,8 +39,8 @@ pub(crate) struct Work {
     pub place: String,
     /// Its content id.
     pub content: ContentId,
-    /// What stands for its likeness; none of rows, and where it was not asked for.
-    pub likeness: Vec<Subject>,
+    /// What it is alike to; none of rows, where nothing is known, and where it was not asked for.
+    pub likeness: Option<Box<Likeness>>,
 }
 
 /// The works under a path, and what is not among them.
@@ -97,15 +97,16 @@ fn of_file(path: &Path, likeness: bool) -> Result<(Vec<Work>, Option<String>), S
         return of_table(path, format).map(|works| (works, None));
     }
     let place = path.display().to_string();
-    let (mut subjects, mut unlike) = (Vec::new(), None);
+    let (mut alike, mut unlike) = (None, None);
     let seen = Seen::at(path)?;
     if likeness {
         match seen.likeness {
-            Ok(likeness) => subjects = likeness.subjects(),
+            Ok(likeness) if likeness == Likeness::default() => {}
+            Ok(likeness) => alike = Some(Box::new(likeness)),
             Err(why) => unlike = Some(format!("{place}: {why}")),
         }
     }
-    Ok((vec![Work { place, content: seen.content, likeness: subjects }], unlike))
+    Ok((vec![Work { place, content: seen.content, likeness: alike }], unlike))
 }
 
 fn of_table(path: &Path, format: Format) -> Result<Vec<Work>, String> {
@@ -118,7 +119,7 @@ fn of_table(path: &Path, format: Format) -> Result<Vec<Work>, String> {
         let number = raw.number;
         let row = forms.row(raw).map_err(|why| format!("row {number}: {why}"))?;
         let place = format!("{} row {number}", path.display());
-        works.push(Work { place, content: row.content, likeness: Vec::new() });
+        works.push(Work { place, content: row.content, likeness: None });
     }
     if works.is_empty() { Err("has no rows".to_owned()) } else { Ok(works) }
 }

@@ -47,6 +47,17 @@ pub struct Claim {
     slot: Slot,
 }
 
+/// Whose word a statement is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Speakers {
+    /// Who signed it.
+    pub(crate) by: PublicKey,
+    /// In whose name.
+    pub(crate) principal: Option<PublicKey>,
+    /// Whether that one ever gave leave for it.
+    pub(crate) had_leave: bool,
+}
+
 impl Ledger {
     /// What the statement in `slot` says of one use, if anything.
     pub(crate) fn claim(&self, slot: Slot, about: Use, found: Match) -> Option<Claim> {
@@ -72,6 +83,15 @@ impl Ledger {
             found,
             slot,
         })
+    }
+
+    /// Who made the statement in `slot`, and in whose name.
+    pub(crate) fn speakers(&self, slot: Slot) -> Option<Speakers> {
+        let entry = self.entry(slot);
+        let said = &self.statements.said[entry.said()? as usize];
+        let principal = said.behalf.map(|behalf| behalf.principal);
+        let had_leave = self.had_leave(slot, said);
+        Some(Speakers { by: self.author_of(entry), principal, had_leave })
     }
 
     /// Everything that an identity makes is for itself, and those it gave leave, to speak of.

@@ -36,6 +36,7 @@ use protocol::{FeedHead, FeedId, FileHash, Frontier, Message, PublicKey, RecordI
 
 pub use admission::InsertError;
 pub use catch_up::{Came, CatchUp};
+pub(crate) use claim::Speakers;
 pub use claim::{Claim, ClaimState};
 pub use digest::DigestError;
 pub use entry::Held as HeldRecord;

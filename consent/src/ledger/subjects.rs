@@ -150,6 +150,26 @@ impl Subjects {
 }
 
 impl Subjects {
+    /// Hands every statement that names this subject to `visit`; of passages also those that name
+    /// some of them. Not of places, makers and what is unknown: nobody asks.
+    fn find_naming(&self, subject: &Subject, scratch: &mut Scratch, mut visit: impl FnMut(Slot)) {
+        match subject {
+            Subject::Content(content) => self.content.of(content).for_each(visit),
+            Subject::Collection(collection) => {
+                let named = self.collections.get(&collection.root);
+                named.map_or(&[][..], |named| &named.slots).iter().copied().for_each(visit);
+            }
+            Subject::Code(kind, code) => {
+                let Some(index) = self.codes.get(kind) else { return };
+                index.within(code, 0, scratch).iter().for_each(|hit| visit(hit.tag));
+            }
+            Subject::Passages(prints) => {
+                self.passages.find(prints).iter().for_each(|hit| visit(hit.tag));
+            }
+            Subject::Place(_) | Subject::Identity(_) | Subject::Unknown { .. } => {}
+        }
+    }
+
     /// The places that cover an address are of its host, or of a domain above it.
     fn find_places(&self, address: &Address, visit: &mut impl FnMut(Slot, Match)) {
         let mut rest = Some(address.host());
@@ -174,6 +194,16 @@ impl Ledger {
         visit: impl FnMut(Slot, Match),
     ) {
         self.statements.subjects.find(work, likeness, scratch, visit);
+    }
+
+    /// As [`Subjects::find_naming`].
+    pub(crate) fn find_naming(
+        &self,
+        subject: &Subject,
+        scratch: &mut Scratch,
+        visit: impl FnMut(Slot),
+    ) {
+        self.statements.subjects.find_naming(subject, scratch, visit);
     }
 
     /// The collections that statements name and whose lists are not here. There may be several

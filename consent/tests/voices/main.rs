@@ -7,6 +7,7 @@ mod behalf;
 mod doubt;
 mod keys;
 mod place;
+mod reopening;
 mod replay;
 mod scene;
 mod similar;

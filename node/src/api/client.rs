@@ -21,9 +21,9 @@ use protocol::limits::API_LINE_BYTES_MAX;
 
 use super::dto::{
     AuditReply, CheckReply, CheckRequest, ConsentReply, ConsentRequest, CreateRequest, EvalReply,
-    EvalRequest, Failure, GetReply, GetRequest, IdReply, IdRequest, JoinRequest, Line, OwnReply,
-    OwnRequest, Progress, ProveReply, ProveRequest, RecordsReply, RecordsRequest, RevisionView,
-    RunView, ScanReply, ScanRequest, ShareRequest, Status,
+    EvalRequest, Failure, GetReply, GetRequest, IdReply, IdRequest, JoinRequest, Line, OptInReply,
+    OwnReply, OwnRequest, Progress, ProveReply, ProveRequest, RecordsReply, RecordsRequest,
+    RevisionView, RunView, ScanReply, ScanRequest, ShareRequest, Status,
 };
 use super::{Address, AddressError, ClientError};
 
@@ -118,7 +118,7 @@ impl Client {
     }
 
     /// `POST /api/opt-in`.
-    pub async fn opt_in(&self, request: &ConsentRequest) -> Result<ConsentReply, ClientError> {
+    pub async fn opt_in(&self, request: &ConsentRequest) -> Result<OptInReply, ClientError> {
         self.change("/api/opt-in", request, drop).await
     }
 

@@ -252,6 +252,33 @@ pub struct ConsentReply {
     pub peers: usize,
 }
 
+/// `accord consent opt-in`: what was registered, and what refuses in spite of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OptInReply {
+    /// What was registered; `alike` counts the works that copies may be alike to.
+    #[serde(flatten)]
+    pub said: ConsentReply,
+    /// The identity's refusals of before that were taken back.
+    pub lifted: Vec<RecordId>,
+    /// The identity's refusals of collections that hold some of the works: they were not taken back.
+    pub collections: Vec<HoldingView>,
+    /// Works that something else refuses too, as far as this node knows: the first few.
+    pub still: Vec<Refusal>,
+    /// How many such works there are.
+    pub still_count: u64,
+}
+
+/// A refusal of a collection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldingView {
+    /// Its record.
+    pub record: RecordId,
+    /// How many works it names.
+    pub works: u64,
+    /// How many of those just opted in are among them.
+    pub held: u64,
+}
+
 /// `accord consent check`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CheckRequest {

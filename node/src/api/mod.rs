@@ -34,9 +34,9 @@ pub use token::Token;
 
 use dto::{
     AuditReply, CheckReply, CheckRequest, ConsentReply, ConsentRequest, CreateRequest, EvalReply,
-    EvalRequest, Failure, GetReply, GetRequest, IdReply, IdRequest, JoinRequest, OwnReply,
-    OwnRequest, ProveReply, ProveRequest, RecordsReply, RecordsRequest, RevisionView, RunView,
-    ScanReply, ScanRequest, ShareRequest, Status,
+    EvalRequest, Failure, GetReply, GetRequest, IdReply, IdRequest, JoinRequest, OptInReply,
+    OwnReply, OwnRequest, ProveReply, ProveRequest, RecordsReply, RecordsRequest, RevisionView,
+    RunView, ScanReply, ScanRequest, ShareRequest, Status,
 };
 
 /// What a request comes to.
@@ -93,7 +93,7 @@ pub trait Service: Send + Sync + 'static {
     fn opt_out(&self, request: ConsentRequest)
     -> impl Future<Output = Answer<ConsentReply>> + Send;
     /// Registers that works may be used.
-    fn opt_in(&self, request: ConsentRequest) -> impl Future<Output = Answer<ConsentReply>> + Send;
+    fn opt_in(&self, request: ConsentRequest) -> impl Future<Output = Answer<OptInReply>> + Send;
     /// Does something with an identity of this node.
     fn identities(
         &self,

@@ -117,7 +117,7 @@ impl Service for Fake {
     async fn prove(&self, _: ProveRequest) -> Answer<ProveReply> {
         refused("nothing can be proved", false)
     }
-    async fn opt_in(&self, _: ConsentRequest) -> Answer<ConsentReply> {
+    async fn opt_in(&self, _: ConsentRequest) -> Answer<OptInReply> {
         refused("not today", false)
     }
     async fn identities(&self, _: IdRequest, _: ProgressSender) -> Answer<IdReply> {

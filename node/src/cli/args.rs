@@ -199,6 +199,13 @@ pub(super) enum RunVerb {
     },
 }
 
+const OPT_IN: &str = "\
+What you refused of these files before is taken back, which needs your root key: their exact bytes, and
+what looks, reads or sounds alike. A collection that holds some of them stays and is named. The yes is
+for the exact bytes only; where silence is no, a changed copy needs its own.
+
+Example: accord consent opt-in my.csv --days 90";
+
 const SCAN_EXAMPLE: &str = "\
 Example:
   accord consent scan pictures/ --use train-generative --default opt-out
@@ -223,7 +230,7 @@ pub(super) enum ConsentVerb {
         collection: bool,
     },
     /// Register that works may be used, for a while.
-    #[command(after_help = "Example: accord consent opt-in my.csv --days 90")]
+    #[command(after_help = OPT_IN)]
     OptIn {
         #[command(flatten)]
         say: SayArguments,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use consent::{Policy, SetAside, Silence, Statement, TableSeed, Use};
+use consent::{Policy, SetAside, Silence, Statement, Subject, TableSeed, Use};
 use protocol::ContentId;
 
 use super::rotate::Step;
@@ -41,7 +41,7 @@ impl Place {
 
     fn allow(&self, name: &str) -> Result<(), OwnError> {
         let allow = Statement::allow(&[Use::Mine], UNTIL_MS);
-        let works = BTreeSet::from([work(name)]);
+        let works = BTreeSet::from([Subject::Content(work(name))]);
         self.ledger.opt_in(&self.speaker(), &works, &allow, None, 1).map(|_| ())
     }
 

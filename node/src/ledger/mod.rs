@@ -3,7 +3,8 @@
 //! Role: `book` answers and takes records, `log` keeps them on disk, `frames` is the log's files,
 //! `own` makes this node's, `listing` shows them, `pull` catches up with peers, `quota` bounds what each
 //! may bring.
-//! `chain` finds records for proofs, `remarks` keeps what stands beside records.
+//! `chain` finds records for proofs, `remarks` keeps what stands beside records, `reopen` takes refusals
+//! back for an opt-in.
 //! What it is not: the rules (see the `consent` crate).
 
 mod answer;
@@ -17,6 +18,7 @@ mod own;
 mod pull;
 mod quota;
 mod remarks;
+mod reopen;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -27,3 +29,4 @@ pub(crate) use listing::Listed;
 pub(crate) use own::{Giving, Made, Own, OwnError, ids};
 pub(crate) use pull::{pull_feeds, pull_records};
 pub(crate) use remarks::{Beside, pull_remark};
+pub(crate) use reopen::Holding;

@@ -5,15 +5,13 @@
 //! nothing is signed that could only be void, or that a ledger behind the node's own past would
 //! make a fork. What it is not: what records say; a closure makes them.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use consent::identity::SignError;
 use consent::{
-    Behalf, FeedKeys, GivingDoubt, Identity, Ledger, Payload, Record, Remark, Reopening, Statement,
-    Use, head_at,
+    Behalf, FeedKeys, GivingDoubt, Identity, Ledger, Payload, Record, Remark, Statement, Use,
+    head_at,
 };
 use protocol::limits::GENESIS_WORK_BITS;
-use protocol::{ContentId, FeedHead, FeedId, PublicKey, RecordId, Signed};
+use protocol::{FeedHead, FeedId, PublicKey, RecordId, Signed};
 
 use super::book::{Inner, LedgerBook, TakeError};
 use super::log::LogError;
@@ -120,7 +118,7 @@ pub(crate) struct Own<'a> {
     pub(crate) identity: Identity,
     /// The end of its feed.
     pub(crate) head: FeedHead,
-    inner: &'a Inner,
+    pub(super) inner: &'a Inner,
 }
 
 impl Own<'_> {
@@ -226,33 +224,6 @@ impl LedgerBook {
         })
     }
 
-    /// Registers that `works` may be used for `uses` until `not_after_ms`; what this identity had
-    /// denied of them is lifted first.
-    pub(crate) fn opt_in(
-        &self,
-        who: &Speaker,
-        works: &BTreeSet<ContentId>,
-        allow: &Statement,
-        behalf: Option<PublicKey>,
-        now_ms: u64,
-    ) -> Result<Made, OwnError> {
-        let uses: Vec<Use> = allow.rules.iter().map(|(about, _)| *about).collect();
-        self.speak(who, Giving::Daily, |own| {
-            let allows = allow.over(works.iter().copied());
-            let allows = own.in_the_name_of(behalf, &allows, now_ms)?;
-            let reopening = own.inner.reopening(own.identity.author(), behalf, works, &uses)?;
-            if !reopening.lifted.is_empty() {
-                own.inner.check_giving(who, Giving::Root)?;
-            }
-            let mut records = own.identity.statements(&own.head, &reopening.restated)?;
-            let head = records.last().map_or(own.head, head_at);
-            records.extend(own.identity.lifts(&head, reopening.lifted)?);
-            let head = records.last().map_or(own.head, head_at);
-            records.extend(own.identity.statements(&head, &allows)?);
-            Ok(records)
-        })
-    }
-
     /// The keys in force at the end of a feed.
     pub(crate) fn keys_in_force(&self, feed: &FeedId) -> Option<FeedKeys> {
         self.lock().ledger.keys_in_force(feed)
@@ -287,7 +258,7 @@ impl LedgerBook {
 }
 
 impl Own<'_> {
-    fn in_the_name_of(
+    pub(super) fn in_the_name_of(
         &self,
         principal: Option<PublicKey>,
         statements: &[Statement],
@@ -361,7 +332,7 @@ impl Inner {
         }
     }
 
-    fn check_giving(&self, who: &Speaker, giving: Giving) -> Result<(), OwnError> {
+    pub(super) fn check_giving(&self, who: &Speaker, giving: Giving) -> Result<(), OwnError> {
         let name = || who.name().to_owned();
         let by_root = match giving {
             Giving::No => return Ok(()),
@@ -374,25 +345,6 @@ impl Inner {
             Some(GivingDoubt::Retired) => Err(OwnError::Retired(name())),
             Some(GivingDoubt::Births) => Err(OwnError::Births(name())),
         }
-    }
-
-    /// What to sign so that nothing that `author` said in this name holds the works back.
-    fn reopening(
-        &self,
-        author: PublicKey,
-        behalf: Option<PublicKey>,
-        works: &BTreeSet<ContentId>,
-        uses: &[Use],
-    ) -> Result<Reopening, OwnError> {
-        let mut statements = BTreeMap::new();
-        for id in self.ledger.restricting(author, works, uses) {
-            if let (_, Payload::Statement(statement)) = self.payload(&id)?
-                && statement.behalf.map(|behalf| behalf.principal) == behalf
-            {
-                statements.insert(id, statement);
-            }
-        }
-        Ok(Reopening::of(&statements, works, uses))
     }
 }
 

@@ -1,56 +1,27 @@
-//! Requests about consent: opt in, check, and what they share with the others.
+//! Requests about consent: check, and what the others have in common.
 //!
 //! Invariants: records are on this node's disk before they are gossiped and before the answer.
 //! What it is not: what a record means (see the `consent` crate).
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
-use consent::{Policy, SetAside, Silence, Statement, Use};
-use protocol::limits::OPT_IN_DAYS_MAX;
-use protocol::{ContentId, RecordId};
+use consent::{Policy, SetAside, Silence, Use};
+use protocol::RecordId;
 
 use super::id_calls::access;
-use super::{NodeService, existing, failed, identity_failure, misused, own_failure};
+use super::{NodeService, existing, failed, identity_failure, misused};
 use crate::announce::announce_record;
 use crate::api::dto::{CheckReply, CheckRequest, ConsentReply, ConsentRequest, Refusal};
 use crate::api::{Answer, ProgressSender};
-use crate::clock::now_ms;
 use crate::home::ME;
 use crate::identity::Speaker;
 use crate::works::Works;
 
-/// How long an opt-in holds if nothing is said.
-const OPT_IN_DAYS: u64 = 365;
 pub(super) const DAY_MS: u64 = 24 * 3_600_000;
 /// Refusals that an answer lists; all are counted.
 const REFUSALS_MAX: usize = 1_000;
 
 impl NodeService {
-    pub(super) async fn register_in(&self, request: ConsentRequest) -> Answer<ConsentReply> {
-        let uses = uses(&request.uses)?;
-        let days = request.days.unwrap_or(OPT_IN_DAYS);
-        if days == 0 || days > OPT_IN_DAYS_MAX {
-            return Err(misused(format!("--days is {days}: 1 to {OPT_IN_DAYS_MAX} are allowed")));
-        }
-        let mut works: BTreeSet<ContentId> = BTreeSet::new();
-        for path in &request.paths {
-            let path = existing(path)?;
-            // Nothing is allowed by half.
-            let found = tokio::task::block_in_place(|| Works::under(path, false)?.whole());
-            works.extend(found.map_err(failed)?.into_iter().map(|work| work.content));
-        }
-        let (speaker, made, name) = self.speaker(&request)?;
-        let (ledger, behalf, now_ms) = (&self.means.ledger, request.behalf, now_ms());
-        let allow = Statement::allow(&uses, now_ms + days * DAY_MS);
-        let records =
-            tokio::task::block_in_place(|| ledger.opt_in(&speaker, &works, &allow, behalf, now_ms));
-        let records = records.map_err(own_failure)?;
-        let works = works.len() as u64;
-        let reply = ConsentReply { works, ..said(&speaker, name, made) };
-        Ok(self.told(reply, records).await)
-    }
-
     /// The identity that speaks, made if there is none, and whether it was.
     pub(super) fn speaker(&self, request: &ConsentRequest) -> Answer<(Speaker, bool, String)> {
         let name = request.identity.as_deref().unwrap_or(ME);

@@ -43,13 +43,14 @@ impl Named {
             named.unread.extend(found.faults);
             named.unlike.extend(found.unlike);
             for work in found.works {
-                if !named.works.insert(work.content) || work.likeness.is_empty() {
+                let likeness = work.likeness.map_or_else(Vec::new, |it| it.subjects());
+                if !named.works.insert(work.content) || likeness.is_empty() {
                     continue;
                 }
                 // More than a feed may have would count nowhere.
                 let room = SIMILAR_PER_FEED_MAX as usize - named.likeness.len();
-                if work.likeness.len() <= room {
-                    named.likeness.extend(work.likeness);
+                if likeness.len() <= room {
+                    named.likeness.extend(likeness);
                     named.alike += 1;
                 } else {
                     named.unlike.push(format!("{}: too many likenesses in one feed", work.place));

@@ -23,6 +23,7 @@ mod kill;
 mod liar;
 mod log;
 mod node;
+mod opt_in;
 mod process;
 mod proof;
 mod readme;

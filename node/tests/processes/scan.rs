@@ -33,7 +33,7 @@ fn numbers(seed: u64) -> impl FnMut(u32) -> u32 {
     }
 }
 
-fn picture(seed: u64) -> DynamicImage {
+pub(crate) fn picture(seed: u64) -> DynamicImage {
     let mut below = numbers(seed);
     let discs: Vec<[u32; 4]> =
         (0..40).map(|_| [below(SIDE), below(SIDE), 8 + below(40), below(1 << 24)]).collect();
@@ -47,20 +47,20 @@ fn picture(seed: u64) -> DynamicImage {
     }))
 }
 
-fn png(picture: &DynamicImage) -> Vec<u8> {
+pub(crate) fn png(picture: &DynamicImage) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     picture.write_to(&mut bytes, ImageFormat::Png).expect("encoded");
     bytes.into_inner()
 }
 
-fn jpeg(picture: &DynamicImage, quality: u8) -> Vec<u8> {
+pub(crate) fn jpeg(picture: &DynamicImage, quality: u8) -> Vec<u8> {
     let mut bytes = Vec::new();
     JpegEncoder::new_with_quality(&mut bytes, quality).encode_image(picture).expect("encoded");
     bytes
 }
 
 /// Sentences of made-up words.
-fn text(seed: u64, words: u32) -> String {
+pub(crate) fn text(seed: u64, words: u32) -> String {
     let mut below = numbers(seed);
     let syllables =
         ["ka", "lo", "mi", "ter", "sun", "ver", "pol", "dra", "nix", "qua", "fen", "zil"];
@@ -132,7 +132,7 @@ fn bomb() -> Vec<u8> {
 }
 
 /// The counts of a scan, whatever its exit code, which says whether all is allowed.
-fn scan(node: &Node, args: &[&str]) -> Value {
+pub(crate) fn scan(node: &Node, args: &[&str]) -> Value {
     let common = ["--json", "consent", "scan", "--use", "train-generative"];
     let ended = node.ask(&[&common, args].concat());
     let reply: Value =
@@ -143,7 +143,7 @@ fn scan(node: &Node, args: &[&str]) -> Value {
 }
 
 /// The lines of a report, by the end of their place.
-fn lines(path: &Path) -> impl Fn(&str) -> Value + use<> {
+pub(crate) fn lines(path: &Path) -> impl Fn(&str) -> Value + use<> {
     let text = fs::read_to_string(path).expect("a report");
     let items: Vec<Value> =
         text.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect();
@@ -196,7 +196,7 @@ fn data(dir: &Path, essay: &str) {
 }
 
 /// Waits until a node holds as many records as another.
-fn caught_up(node: &Node, other: &Node) {
+pub(crate) fn caught_up(node: &Node, other: &Node) {
     let records = other.json(&["status"])["records"].clone();
     node.json_that(&["status"], |status| status["records"] == records);
 }
