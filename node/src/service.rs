@@ -157,12 +157,20 @@ impl Service for NodeService {
         self.watch_run(&run).await
     }
 
-    async fn opt_out(&self, request: ConsentRequest) -> Answer<ConsentReply> {
-        self.register_out(request).await
+    async fn opt_out(
+        &self,
+        request: ConsentRequest,
+        progress: ProgressSender,
+    ) -> Answer<ConsentReply> {
+        self.register_out(request, &progress).await
     }
 
-    async fn opt_in(&self, request: ConsentRequest) -> Answer<OptInReply> {
-        self.register_in(request).await
+    async fn opt_in(
+        &self,
+        request: ConsentRequest,
+        progress: ProgressSender,
+    ) -> Answer<OptInReply> {
+        self.register_in(request, &progress).await
     }
 
     async fn identities(&self, request: IdRequest, progress: ProgressSender) -> Answer<IdReply> {

@@ -113,13 +113,21 @@ impl Client {
     }
 
     /// `POST /api/opt-out`.
-    pub async fn opt_out(&self, request: &ConsentRequest) -> Result<ConsentReply, ClientError> {
-        self.change("/api/opt-out", request, drop).await
+    pub async fn opt_out(
+        &self,
+        request: &ConsentRequest,
+        said: impl FnMut(Progress),
+    ) -> Result<ConsentReply, ClientError> {
+        self.change("/api/opt-out", request, said).await
     }
 
     /// `POST /api/opt-in`.
-    pub async fn opt_in(&self, request: &ConsentRequest) -> Result<OptInReply, ClientError> {
-        self.change("/api/opt-in", request, drop).await
+    pub async fn opt_in(
+        &self,
+        request: &ConsentRequest,
+        said: impl FnMut(Progress),
+    ) -> Result<OptInReply, ClientError> {
+        self.change("/api/opt-in", request, said).await
     }
 
     /// `POST /api/identities`.

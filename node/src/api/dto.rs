@@ -42,7 +42,7 @@ pub struct Progress {
     pub done: u64,
     /// How much there is, if that is known.
     pub total: Option<u64>,
-    /// What is counted: `bytes`, `samples` or `rounds`.
+    /// What is counted: `bytes`, `samples` or `rounds`; empty where nothing is.
     pub unit: String,
 }
 

@@ -90,10 +90,17 @@ pub trait Service: Send + Sync + 'static {
         progress: ProgressSender,
     ) -> impl Future<Output = Answer<ScanReply>> + Send;
     /// Registers that works may not be used.
-    fn opt_out(&self, request: ConsentRequest)
-    -> impl Future<Output = Answer<ConsentReply>> + Send;
+    fn opt_out(
+        &self,
+        request: ConsentRequest,
+        progress: ProgressSender,
+    ) -> impl Future<Output = Answer<ConsentReply>> + Send;
     /// Registers that works may be used.
-    fn opt_in(&self, request: ConsentRequest) -> impl Future<Output = Answer<OptInReply>> + Send;
+    fn opt_in(
+        &self,
+        request: ConsentRequest,
+        progress: ProgressSender,
+    ) -> impl Future<Output = Answer<OptInReply>> + Send;
     /// Does something with an identity of this node.
     fn identities(
         &self,

@@ -25,6 +25,11 @@ impl ProgressSender {
         Self(None)
     }
 
+    /// Says that `what` is being done, of which nothing is counted.
+    pub fn begin(&self, what: &str) {
+        self.send(what, 0, None, "");
+    }
+
     /// Says that `done` of `total` units (`bytes`, `samples`, `rounds`) of `what` are done.
     pub fn send(&self, what: &str, done: u64, total: Option<u64>, unit: &str) {
         if let Some(sender) = &self.0

@@ -111,13 +111,13 @@ impl Service for Fake {
         refused("there is nothing to scan", true)
     }
 
-    async fn opt_out(&self, _: ConsentRequest) -> Answer<ConsentReply> {
+    async fn opt_out(&self, _: ConsentRequest, _: ProgressSender) -> Answer<ConsentReply> {
         panic!("a fault of ours");
     }
     async fn prove(&self, _: ProveRequest) -> Answer<ProveReply> {
         refused("nothing can be proved", false)
     }
-    async fn opt_in(&self, _: ConsentRequest) -> Answer<OptInReply> {
+    async fn opt_in(&self, _: ConsentRequest, _: ProgressSender) -> Answer<OptInReply> {
         refused("not today", false)
     }
     async fn identities(&self, _: IdRequest, _: ProgressSender) -> Answer<IdReply> {
@@ -212,9 +212,9 @@ async fn a_failure_keeps_whose_fault_it_was() {
     let error = running.client.watch("unknown").await.expect_err("unknown");
     assert!(error.usage());
     let consent = ConsentRequest::default();
-    let error = running.client.opt_out(&consent).await.expect_err("a panic");
+    let error = running.client.opt_out(&consent, drop).await.expect_err("a panic");
     assert!(error.to_string().contains("broke off"), "{error}");
-    assert!(!running.client.opt_in(&consent).await.expect_err("refused").usage());
+    assert!(!running.client.opt_in(&consent, drop).await.expect_err("refused").usage());
 }
 
 #[tokio::test]

@@ -29,15 +29,23 @@ pub(super) async fn act(context: &Context, verb: ConsentVerb) -> Result<(), CliE
         ConsentVerb::OptOut { say, exact, collection } => {
             let request = request(context, say, None).await?;
             let request = ConsentRequest { exact, collection, ..request };
-            let reply = context.client()?.opt_out(&request).await?;
+            let client = context.client()?;
+            let mut reporter = Reporter::new(context.out);
+            let reply = client.opt_out(&request, |progress| reporter.say(progress)).await;
+            reporter.end();
+            let reply = reply?;
             context.out.show(&reply, opted_out_text)?;
             if reply.unread_count > 0 {
                 return Err(CliError::Said);
             }
         }
         ConsentVerb::OptIn { say, days } => {
-            let reply = context.client()?.opt_in(&request(context, say, days).await?).await?;
-            context.out.show(&reply, opted_in_text)?;
+            let request = request(context, say, days).await?;
+            let client = context.client()?;
+            let mut reporter = Reporter::new(context.out);
+            let reply = client.opt_in(&request, |progress| reporter.say(progress)).await;
+            reporter.end();
+            context.out.show(&reply?, opted_in_text)?;
         }
         ConsentVerb::Scan(arguments) => scan::act(context, arguments).await?,
         ConsentVerb::Check { path, use_name, default } => {

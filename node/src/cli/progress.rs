@@ -84,6 +84,7 @@ impl Lines {
 
 fn show(bar: &ProgressBar, progress: &Progress) {
     let amount = match (progress.unit.as_str(), progress.total) {
+        ("", _) => "{spinner}",
         ("bytes", Some(_)) => "{bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}",
         ("bytes", None) => "{spinner} {binary_bytes} {binary_bytes_per_sec}",
         (_, Some(_)) => "{bar:30} {pos}/{len} {prefix}",
@@ -105,6 +106,9 @@ fn show(bar: &ProgressBar, progress: &Progress) {
 }
 
 fn line(progress: &Progress) -> String {
+    if progress.unit.is_empty() {
+        return progress.what.clone();
+    }
     let amount = |number| match progress.unit.as_str() {
         "bytes" => size(number),
         _ => number.to_string(),
@@ -138,5 +142,7 @@ mod tests {
         assert_eq!(lines.held, None);
         let rounds = Progress { what: "audit".into(), done: 3, total: None, unit: "rounds".into() };
         assert_eq!(line(&rounds), "audit: 3 rounds");
+        let uncounted = Progress { what: "work".into(), unit: String::new(), ..rounds };
+        assert_eq!(line(&uncounted), "work");
     }
 }

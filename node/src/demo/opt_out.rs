@@ -40,7 +40,7 @@ impl OptOut {
             identity: Some("contributor".into()),
             ..ConsentRequest::default()
         };
-        let said = ask(&nodes[1], nodes[1].client.opt_out(&request)).await?;
+        let said = ask(&nodes[1], nodes[1].client.opt_out(&request, drop)).await?;
         let at = Instant::now();
         for node in nodes {
             wait("the record to reach every node", || async {

@@ -33,7 +33,7 @@ pub(super) async fn refused(nodes: &[Node], dir: &Path, report: &Report) -> Resu
         ..ConsentRequest::default()
     };
     let before = ask(scanner, scanner.client.status()).await?.records;
-    let said = ask(artist, artist.client.opt_out(&request)).await?;
+    let said = ask(artist, artist.client.opt_out(&request, drop)).await?;
     promise(said.alike == 1, || "the picture is named by its likeness".to_owned())?;
     wait("the artist's records to reach node-4", || async {
         let status = ask(scanner, scanner.client.status()).await?;

@@ -32,6 +32,13 @@ impl NodeService {
         Ok((speaker, made, name.to_owned()))
     }
 
+    /// Says so if what comes next begins a feed, which takes a while.
+    pub(super) fn tell_of_birth(&self, speaker: &Speaker, progress: &ProgressSender) {
+        if !self.means.ledger.has_feed(&speaker.ring.feed_id()) {
+            progress.begin("beginning a feed: about a second of work");
+        }
+    }
+
     /// Gossips new records, and names them in the answer.
     pub(super) async fn told(
         &self,

@@ -38,7 +38,7 @@ impl NodeService {
             IdRequest::List { name } => (String::new(), name, Made::new()),
             other => {
                 if matches!(other, IdRequest::Rotate { .. } | IdRequest::Recover { .. }) {
-                    progress.send("replacing the keys", 0, None, "records");
+                    progress.begin("replacing the keys");
                 }
                 let ledger = &self.means.ledger;
                 let act = || act(&identities, ledger, other);

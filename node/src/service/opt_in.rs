@@ -16,8 +16,8 @@ use protocol::{ContentId, PublicKey, RecordId};
 
 use super::consent_calls::{DAY_MS, said, uses};
 use super::{NodeService, existing, failed, misused, own_failure};
-use crate::api::Answer;
 use crate::api::dto::{ConsentReply, ConsentRequest, HoldingView, OptInReply, Refusal};
+use crate::api::{Answer, ProgressSender};
 use crate::clock::now_ms;
 use crate::collections::collection_of;
 use crate::ledger::Holding;
@@ -74,7 +74,11 @@ struct Still {
 }
 
 impl NodeService {
-    pub(super) async fn register_in(&self, request: ConsentRequest) -> Answer<OptInReply> {
+    pub(super) async fn register_in(
+        &self,
+        request: ConsentRequest,
+        progress: &ProgressSender,
+    ) -> Answer<OptInReply> {
         let uses = uses(&request.uses)?;
         let days = request.days.unwrap_or(OPT_IN_DAYS);
         if days == 0 || days > OPT_IN_DAYS_MAX {
@@ -82,6 +86,7 @@ impl NodeService {
         }
         let named = tokio::task::block_in_place(|| Named::under(&request.paths))?;
         let (speaker, made, name) = self.speaker(&request)?;
+        self.tell_of_birth(&speaker, progress);
         let (ledger, behalf, now_ms) = (&self.means.ledger, request.behalf, now_ms());
         let allow = Statement::allow(&uses, now_ms + days * DAY_MS);
         let by = Reopener { author: speaker.author(), behalf };

@@ -14,8 +14,8 @@ use protocol::limits::{
 
 use super::consent_calls::{said, uses};
 use super::{NodeService, existing, failed, own_failure};
-use crate::api::Answer;
 use crate::api::dto::{ConsentReply, ConsentRequest};
+use crate::api::{Answer, ProgressSender};
 use crate::clock::now_ms;
 use crate::collections::collection_of;
 use crate::works::Works;
@@ -72,10 +72,15 @@ impl Named {
 }
 
 impl NodeService {
-    pub(super) async fn register_out(&self, request: ConsentRequest) -> Answer<ConsentReply> {
+    pub(super) async fn register_out(
+        &self,
+        request: ConsentRequest,
+        progress: &ProgressSender,
+    ) -> Answer<ConsentReply> {
         let uses = uses(&request.uses)?;
         let named = tokio::task::block_in_place(|| Named::under(&request))?;
         let (speaker, made, name) = self.speaker(&request)?;
+        self.tell_of_birth(&speaker, progress);
         let many = request.collection || named.files > WORKS_NAMED_MAX as u64;
         let collection = match many.then(|| collection_of(&named.works)) {
             None => None,

@@ -35,14 +35,7 @@ impl NodeService {
         let open = || identities.open(name, &access(&request.keys));
         let speaker = tokio::task::block_in_place(open).map_err(identity_failure)?;
         let speaker = speaker.remarking(request.remark);
-        if !self.means.ledger.has_feed(&speaker.ring.feed_id()) {
-            progress.send(
-                "beginning the feed, which takes about a second of work",
-                0,
-                None,
-                "records",
-            );
-        }
+        self.tell_of_birth(&speaker, progress);
         let ledger = &self.means.ledger;
         let (act, behalf) = (request.act, request.behalf);
         let (did, made) = tokio::task::block_in_place(|| say(ledger, &speaker, act, behalf))?;

@@ -347,3 +347,25 @@ fn files_that_must_not_be_used_are_one_line_each() {
     let opt_out = ["consent", "opt-out", "c", "--identity", "artist"];
     says(dir, &alice, 1, &opt_out, &["its ledger ends before that"]);
 }
+
+#[test]
+fn the_work_that_begins_a_feed_is_announced_to_people() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let dir = dir.path();
+    works(dir, &["a", "b"]);
+    let alice = Node::start(dir, "alice", &[]);
+    let line = "beginning a feed: about a second of work";
+    for (args, said) in [
+        (&["consent", "opt-out", "a"][..], line),
+        (&["consent", "opt-out", "b"], ""),
+        (&["--json", "consent", "opt-out", "a", "--identity", "quiet"], ""),
+        (&["consent", "opt-in", "b", "--identity", "other"], line),
+        (&["consent", "say", "--deny", "--place", "a.org", "--identity", "third"], line),
+    ] {
+        if args.contains(&"third") {
+            alice.json(&["id", "create", "third"]);
+        }
+        let ended = alice.ask(args);
+        assert_eq!((ended.code, ended.err.as_str()), (Some(0), said), "{args:?}: {ended:?}");
+    }
+}
