@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::api::dto::Status;
+use crate::api::dto::{PutOffView, Status};
 use crate::daemon::{self, Ready, UpOptions};
 use crate::home::Home;
 
@@ -136,23 +136,19 @@ fn status_text(status: &Status, style: Style) -> String {
         count(status.runs as u64, "run"),
         count(status.records as u64, "consent record"),
     ];
-    let mut text = pairs(
-        &[
-            ("node", status.node.to_string()),
-            ("identity", format!("{} (me)", status.identity)),
-            ("directory", status.dir.clone()),
-            ("version", status.version.clone()),
-            ("knows", known.join(", ")),
-            ("data", format!("{} sent, {} received", traffic[0], traffic[1])),
-            ("dropped", format!("{} of peers that broke a rule", count(status.dropped, "message"))),
-            (
-                "ignored",
-                format!("{} known already or not wanted", count(status.ignored, "message")),
-            ),
-            ("addresses", status.addresses.join("\n           ")),
-        ],
-        style,
-    );
+    let mut lines = vec![
+        ("node", status.node.to_string()),
+        ("identity", format!("{} (me)", status.identity)),
+        ("directory", status.dir.clone()),
+        ("version", status.version.clone()),
+        ("knows", known.join(", ")),
+        ("data", format!("{} sent, {} received", traffic[0], traffic[1])),
+        ("dropped", format!("{} of peers that broke a rule", count(status.dropped, "message"))),
+        ("ignored", format!("{} known already or not wanted", count(status.ignored, "message"))),
+    ];
+    lines.extend(put_off(status.put_off).map(|text| ("put off", text)));
+    lines.push(("addresses", status.addresses.join("\n           ")));
+    let mut text = pairs(&lines, style);
     let mut table = Table::new(["peer", ">refused", "address"]);
     for peer in &status.peers {
         let address = peer.addresses.first().cloned().unwrap_or_default();
@@ -163,6 +159,20 @@ fn status_text(status: &Status, style: Style) -> String {
         false => format!("\n{}", table.text(style)),
     };
     text
+}
+
+/// What quotas put off, if they did.
+fn put_off(put_off: PutOffView) -> Option<String> {
+    let PutOffView { feeds, records, forwards } = put_off;
+    let parts = [
+        (feeds, count(feeds, "new feed")),
+        (records, count(records, "record")),
+        (forwards, format!("{} not passed on", count(forwards, "record"))),
+    ];
+    let parts = parts.into_iter().filter(|(number, _)| *number > 0).map(|(_, text)| text);
+    let parts: Vec<String> = parts.collect();
+    let why = "one peer or feed brought more than it may for now";
+    (!parts.is_empty()).then(|| format!("{}: {why}", parts.join(", ")))
 }
 
 /// The `--dir` that the next command needs to find the same directory, unless it is the usual one.
@@ -208,6 +218,34 @@ fn stop_at_end_of_input(cancel: CancellationToken) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::dto::BytesView;
+
+    #[test]
+    fn what_was_put_off_is_told_and_nothing_is_not() {
+        let key = protocol::SecretKey::from_seed(&[1; 32]).public();
+        let text = |feeds, records, forwards| {
+            let status = Status {
+                version: String::new(),
+                node: key,
+                identity: key,
+                dir: "/d".into(),
+                addresses: vec![],
+                peers: vec![],
+                dropped: 0,
+                ignored: 0,
+                models: 0,
+                runs: 0,
+                records: 0,
+                put_off: PutOffView { feeds, records, forwards },
+                bytes: BytesView { sent: 0, received: 0 },
+            };
+            status_text(&status, Style::PLAIN)
+        };
+        assert!(!text(0, 0, 0).contains("put off"), "{}", text(0, 0, 0));
+        let all = "\nput off    1 new feed, 12 records, 3 records not passed on: one peer or feed";
+        assert!(text(1, 12, 3).contains(all), "{}", text(1, 12, 3));
+        assert!(text(0, 0, 1).contains("\nput off    1 record not passed on:"));
+    }
 
     #[test]
     fn one_line_says_ready() {
