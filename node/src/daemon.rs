@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::announce::provide_heads;
 use crate::api::{Address, Server, Token};
 use crate::collections::keep_lists;
-use crate::home::{Home, HomeError, table_seed};
+use crate::home::{Home, HomeError, Lock, table_seed};
 use crate::inbox::Inbox;
 use crate::ledger::{LedgerBook, TakeError};
 use crate::log::{LogBook, LogError, LogServer, WitnessBook, WitnessError};
@@ -118,7 +118,7 @@ pub async fn run(
     ready: impl FnOnce(&Ready),
 ) -> Result<(), UpError> {
     let (home, _) = Home::init(&options.dir)?;
-    let lock = home.lock()?;
+    let lock = take(&home)?;
     let store = Store::open(&home.meta())?;
     let ledger = Arc::new(LedgerBook::open(&home.ledger(), table_seed()?)?);
     let heads = Arc::new(HeadBook::open(store.clone())?);
@@ -177,6 +177,15 @@ pub async fn run(
     Address::remove(&dir)?;
     drop(lock);
     Ok(served?)
+}
+
+/// Keeps other processes out, and removes what a crash left of a change of keys.
+fn take(home: &Home) -> Result<Lock, HomeError> {
+    let lock = home.lock()?;
+    if let Err(error) = home.identities().sweep() {
+        tracing::warn!(%error, "what was left of a change of keys is still there");
+    }
+    Ok(lock)
 }
 
 /// The parts that the public may ask: the log, the witness, and their port.

@@ -17,6 +17,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use consent::TableSeed;
 use protocol::{PublicKey, SecretKey};
@@ -27,6 +28,9 @@ use crate::identity::{Identities, IdentityError};
 const VERSION: u32 = 1;
 /// The identity that `me` stands for.
 pub const ME: &str = "me";
+
+/// With what the names of files begin while they are being written (`tempfile`'s own).
+pub(crate) const UNFINISHED: &str = ".tmp";
 
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +86,7 @@ pub struct Home {
     dir: PathBuf,
     node: SecretKey,
     token: String,
+    changing: Mutex<()>,
 }
 
 /// A data directory held by this process; others are kept out until it is dropped.
@@ -131,7 +136,8 @@ impl Home {
         if token.len() != 64 {
             return Err(damaged(&dir.join("token"), "it is not 64 digits"));
         }
-        Ok(Self { dir: dir.to_owned(), node: SecretKey::from_seed(&node), token })
+        let (dir, node) = (dir.to_owned(), SecretKey::from_seed(&node));
+        Ok(Self { dir, node, token, changing: Mutex::default() })
     }
 
     /// Keeps other processes out.
@@ -185,6 +191,12 @@ impl Home {
         Identities::new(self.dir.join("identities"), self.node.public())
     }
 
+    /// Held while an identity's file is read to be written anew, so that two changes at once do not
+    /// undo each other.
+    pub(crate) fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The first daily key of the identity `me`, which owns repos and creates runs.
     pub fn owner(&self) -> Result<SecretKey, IdentityError> {
         self.identities().first_daily(ME)
@@ -209,7 +221,8 @@ fn foreign_entry(dir: &Path) -> Result<Option<String>, HomeError> {
     for entry in std::fs::read_dir(dir).map_err(io)? {
         let name = entry.map_err(io)?.file_name().to_string_lossy().into_owned();
         // A temporary file is a key that was being written.
-        let own = ["identities", "node.key", "token"].contains(&&*name) || name.starts_with(".tmp");
+        let own =
+            ["identities", "node.key", "token"].contains(&&*name) || name.starts_with(UNFINISHED);
         if !own {
             return Ok(Some(name));
         }
@@ -224,7 +237,8 @@ pub fn write_whole(path: &Path, text: &str) -> Result<(), HomeError> {
         move |source| HomeError::Io { doing, path, source }
     };
     let dir = path.parent().unwrap_or_else(|| Path::new("."));
-    let mut file = tempfile::Builder::new().tempfile_in(dir).map_err(io("write"))?;
+    let mut file =
+        tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(dir).map_err(io("write"))?;
     file.write_all(text.as_bytes()).map_err(io("write"))?;
     file.as_file().sync_all().map_err(io("write"))?;
     file.persist(path).map_err(|e| io("write")(e.error))?;
@@ -244,7 +258,7 @@ pub(crate) fn write_new(path: &Path, text: &str) -> Result<bool, HomeError> {
         return Ok(false);
     }
     let dir = path.parent().unwrap_or_else(|| Path::new("."));
-    let mut file = tempfile::Builder::new().tempfile_in(dir).map_err(io)?;
+    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(dir).map_err(io)?;
     file.write_all(text.as_bytes()).map_err(io)?;
     file.as_file().sync_all().map_err(io)?;
     match file.persist_noclobber(path) {

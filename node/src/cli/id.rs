@@ -1,4 +1,4 @@
-//! `accord id`: create, list, show, rotate, recover, export, import.
+//! `accord id`: create, list, show, passphrase, rotate, recover, export, import.
 //!
 //! Invariants: a passphrase goes to the node of this machine and nowhere else. What it is not: the
 //! keys' keeper; the node is.
@@ -9,7 +9,7 @@ use super::context::{Context, absolute_text};
 use super::error::CliError;
 use super::id_args::IdVerb;
 use super::output::Style;
-use super::passphrase::{access, given, given_or_asked, new};
+use super::passphrase::{access, given, given_or_asked, new, opening, replacement};
 use super::progress::Reporter;
 use super::table::{Table, pairs};
 use super::units::count;
@@ -33,6 +33,14 @@ async fn request(context: &Context, verb: IdVerb) -> Result<IdRequest, CliError>
             let passphrase = new(secret.passphrase_file.as_deref(), passphrase)?;
             let recovery = recovery.as_deref().map(absolute_text).transpose()?;
             IdRequest::Create { name, keys: KeyAccess { passphrase, recovery } }
+        }
+        IdVerb::Passphrase { name, remove, new_passphrase_file, secret } => {
+            let passphrase = opening(context, &name, secret.passphrase_file.as_deref()).await?;
+            let new = match remove {
+                true => None,
+                false => Some(replacement(new_passphrase_file.as_deref())?),
+            };
+            IdRequest::Passphrase { name, passphrase, new }
         }
         IdVerb::Rotate { name, keys } => {
             let keys = access(context, &name, &keys).await?;

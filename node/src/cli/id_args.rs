@@ -52,6 +52,21 @@ pub(super) enum IdVerb {
         /// Its local name.
         name: String,
     },
+    /// Put an identity's keys under a passphrase, change it, or take it away.
+    #[command(after_help = PASSPHRASE)]
+    Passphrase {
+        /// Its local name.
+        name: String,
+        /// Keep the keys under no passphrase from now on.
+        #[arg(long, conflicts_with = "new_passphrase_file")]
+        remove: bool,
+        /// A file whose first line is the new passphrase. Without it, the variable
+        /// ACCORD_NEW_PASSPHRASE is taken, and on a terminal you are asked.
+        #[arg(long, value_name = "FILE")]
+        new_passphrase_file: Option<PathBuf>,
+        #[command(flatten)]
+        secret: PassphraseArgument,
+    },
     /// Replace both keys, for instance when the daily key may be in the wrong hands.
     #[command(after_help = ROTATE)]
     Rotate {
@@ -105,6 +120,13 @@ in that file: keep it off this machine, on paper or a stick. It is asked for whe
 back (an opt-in after an opt-out), and to replace keys that were lost or stolen.
 
 Example: accord id create artist --recovery /media/stick/artist.recovery";
+const PASSPHRASE: &str = "\
+The keys in this node's file are meant; exports keep the passphrase that they were written under, and a
+recovery file has none. It hides the keys from who reads the disk from now on. Who may have read them
+before has them: then replace them with `accord id rotate`. There is no way to a forgotten passphrase
+but `accord id recover`.
+
+Example: accord id passphrase artist";
 const ROTATE: &str = "\
 What you refused stays refused. What you allowed before stays allowed in this device's feed, and is
 void in the feeds of your other devices. Rotate on one device only, then export the identity there

@@ -1,4 +1,5 @@
-//! Where a passphrase comes from: a file, the variable `ACCORD_PASSPHRASE`, or a terminal.
+//! Where a passphrase comes from: a file, a variable (`ACCORD_PASSPHRASE`, and `ACCORD_NEW_PASSPHRASE`
+//! for one that replaces it), or a terminal.
 //!
 //! Invariants: a terminal does not show what is typed, and shows again what is typed after; nothing
 //! is asked where nobody sits. What it is not: needed. Most identities have none.
@@ -14,10 +15,19 @@ use super::context::{Context, absolute_text};
 use super::error::CliError;
 use super::id_args::KeyArguments;
 
+/// The variable with the passphrase that opens an identity, or that a new one is to have.
+const VARIABLE: &str = "ACCORD_PASSPHRASE";
+/// The one with the passphrase that replaces it.
+const NEW_VARIABLE: &str = "ACCORD_NEW_PASSPHRASE";
+
 /// The passphrase that was given with the command.
 pub(super) fn given(file: Option<&Path>) -> Result<Option<Passphrase>, CliError> {
+    given_by(file, VARIABLE)
+}
+
+fn given_by(file: Option<&Path>, variable: &str) -> Result<Option<Passphrase>, CliError> {
     let Some(file) = file else {
-        let variable = std::env::var("ACCORD_PASSPHRASE").ok();
+        let variable = std::env::var(variable).ok();
         return Ok(variable.filter(|text| !text.is_empty()).map(Passphrase::new));
     };
     let read = |error| CliError::Read(file.display().to_string(), error);
@@ -45,20 +55,29 @@ pub(super) fn given_or_asked(
 /// A new passphrase: what was given, or asked for twice.
 pub(super) fn new(file: Option<&Path>, wanted: bool) -> Result<Option<Passphrase>, CliError> {
     match given(file)? {
-        None if wanted && is_interactive() => {
-            let first = ask("new passphrase: ")?;
-            if ask("the same again: ")? != first {
-                return Err(CliError::Usage("the two passphrases differ".to_owned()));
-            }
-            Ok(Some(first))
-        }
-        None if wanted => {
-            let rule = "there is no terminal to ask for the passphrase: give --passphrase-file \
-                        FILE or set ACCORD_PASSPHRASE";
-            Err(CliError::Usage(rule.to_owned()))
-        }
+        None if wanted => asked_twice("--passphrase-file", VARIABLE).map(Some),
         given => Ok(given),
     }
+}
+
+/// One that replaces another, or none: what was given, or asked for twice.
+pub(super) fn replacement(file: Option<&Path>) -> Result<Passphrase, CliError> {
+    match given_by(file, NEW_VARIABLE)? {
+        Some(passphrase) => Ok(passphrase),
+        None => asked_twice("--new-passphrase-file", NEW_VARIABLE),
+    }
+}
+
+fn asked_twice(flag: &str, variable: &str) -> Result<Passphrase, CliError> {
+    if !is_interactive() {
+        let rule = "there is no terminal to ask for the passphrase";
+        return Err(CliError::Usage(format!("{rule}: give {flag} FILE or set {variable}")));
+    }
+    let first = ask("new passphrase: ")?;
+    if ask("the same again: ")? != first {
+        return Err(CliError::Usage("the two passphrases differ".to_owned()));
+    }
+    Ok(first)
 }
 
 /// What opens an identity: as given, and asked for if it is under a passphrase.
@@ -67,17 +86,26 @@ pub(super) async fn access(
     name: &str,
     keys: &KeyArguments,
 ) -> Result<KeyAccess, CliError> {
-    let mut passphrase = given(keys.passphrase_file.as_deref())?;
-    if passphrase.is_none() && is_interactive() {
-        let request = IdRequest::List { name: Some(name.to_owned()) };
-        // Whether there is such an identity is the verb's to say.
-        let listed = context.client()?.identities(&request, drop).await.ok();
-        if listed.is_some_and(|reply| reply.identities.iter().any(|found| found.sealed)) {
-            passphrase = Some(ask(&format!("passphrase of {name}: "))?);
-        }
-    }
+    let passphrase = opening(context, name, keys.passphrase_file.as_deref()).await?;
     let recovery = keys.recovery.as_deref().map(absolute_text).transpose()?;
     Ok(KeyAccess { passphrase, recovery })
+}
+
+/// The passphrase that opens an identity: as given, and asked for if it has one.
+pub(super) async fn opening(
+    context: &Context,
+    name: &str,
+    file: Option<&Path>,
+) -> Result<Option<Passphrase>, CliError> {
+    let passphrase = given(file)?;
+    if passphrase.is_some() || !is_interactive() {
+        return Ok(passphrase);
+    }
+    let request = IdRequest::List { name: Some(name.to_owned()) };
+    // Whether there is such an identity is the verb's to say.
+    let listed = context.client()?.identities(&request, drop).await.ok();
+    let sealed = listed.is_some_and(|reply| reply.identities.iter().any(|found| found.sealed));
+    sealed.then(|| ask(&format!("passphrase of {name}: "))).transpose()
 }
 
 fn is_interactive() -> bool {

@@ -16,7 +16,7 @@ use super::error::IdentityError;
 use super::keyring::Keyring;
 use super::store::{print, rewrite_recovery};
 use crate::api::dto::Passphrase;
-use crate::home::write_whole;
+use crate::home::{ME, write_whole};
 
 /// What opens an identity.
 #[derive(Debug, Clone, Default)]
@@ -106,6 +106,20 @@ impl Speaker {
     pub(crate) fn save(&self) -> Result<(), IdentityError> {
         let text = print(&self.ring.kept(), self.passphrase.as_ref(), &self.path)?;
         Ok(write_whole(&self.path, &text)?)
+    }
+
+    /// Whether its file is under a passphrase.
+    pub(crate) const fn is_sealed(&self) -> bool {
+        self.passphrase.is_some()
+    }
+
+    /// Writes its file again, under this passphrase or under none.
+    pub(crate) fn reseal(&mut self, passphrase: Option<Passphrase>) -> Result<(), IdentityError> {
+        if self.ring.name == ME && passphrase.is_some() {
+            return Err(IdentityError::MeSealed);
+        }
+        self.passphrase = passphrase;
+        self.save()
     }
 
     /// Writes its recovery file again, if its root key is in one.

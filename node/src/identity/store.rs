@@ -17,7 +17,7 @@ use super::keyring::{Generation, Keyring};
 use super::seal::SealError;
 use super::speaker::{Access, Speaker};
 use crate::api::dto::Passphrase;
-use crate::home::{ME, write_new, write_whole};
+use crate::home::{ME, UNFINISHED, write_new, write_whole};
 
 /// The directory with the identities' files.
 #[derive(Debug, Clone)]
@@ -45,6 +45,23 @@ impl Identities {
         }
         names.sort();
         Ok(names)
+    }
+
+    /// Removes what a crash left of files half written: there may be keys in them. Only before
+    /// anything is written.
+    pub(crate) fn sweep(&self) -> Result<(), IdentityError> {
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            |source| IdentityError::Io { doing: "tidy up", path, source }
+        };
+        for entry in fs::read_dir(&self.dir).map_err(io(&self.dir))? {
+            let path = entry.map_err(io(&self.dir))?.path();
+            let name = path.file_name().map(|name| name.to_string_lossy());
+            if name.is_some_and(|name| name.starts_with(UNFINISHED)) {
+                fs::remove_file(&path).map_err(io(&path))?;
+            }
+        }
+        Ok(())
     }
 
     /// What an identity's file says without its passphrase.

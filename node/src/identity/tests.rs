@@ -9,6 +9,7 @@ use protocol::ContentId;
 
 use super::rotate::Step;
 use super::*;
+use crate::api::dto::Passphrase;
 use crate::home::Home;
 use crate::ledger::{LedgerBook, OwnError};
 
@@ -201,12 +202,12 @@ fn files_that_must_not_be_used_are_named() {
     fs::copy(path(&place), path(&other)).expect("copied");
     let copied = other.home.identities().open(NAME, &Access::default());
     assert!(matches!(copied, Err(IdentityError::Copied(_))));
-    let sealed = Access { passphrase: Some(crate::api::dto::Passphrase::new("x")), recovery: None };
+    let sealed = Access { passphrase: Some(Passphrase::new("x")), recovery: None };
     assert!(matches!(identities.create(NAME, &sealed), Err(IdentityError::Exists(_))));
     identities.create("sealed", &sealed).expect("made");
     let open = |access: &Access| identities.open("sealed", access);
     assert!(matches!(open(&Access::default()), Err(IdentityError::Sealed(_))));
-    let wrong = Access { passphrase: Some(crate::api::dto::Passphrase::new("y")), recovery: None };
+    let wrong = Access { passphrase: Some(Passphrase::new("y")), recovery: None };
     assert!(matches!(open(&wrong), Err(IdentityError::Passphrase(_))));
     assert!(open(&sealed).is_ok());
     assert!(matches!(identities.open("nobody", &wrong), Err(IdentityError::Unknown(_))));
@@ -218,4 +219,51 @@ fn files_that_must_not_be_used_are_named() {
         let refused = identities.open(NAME, &Access::default());
         assert!(matches!(refused, Err(IdentityError::Mode { mode: 0o644, .. })));
     }
+}
+
+#[test]
+fn a_passphrase_is_changed_and_no_key_is() {
+    let all = tempfile::tempdir().expect("a directory");
+    let mut place = Place::open(all.path(), false);
+    let identities = place.home.identities();
+    let speaker = identities.create(NAME, &place.access).expect("made");
+    let kept = || fs::read_to_string(all.path().join("identities").join(NAME)).expect("there");
+    let (author, plain) = (speaker.author(), kept());
+    place.deny("a").expect("said");
+    for new in ["first", "second"] {
+        let mut speaker = place.speaker();
+        speaker.reseal(Some(Passphrase::new(new))).expect("sealed");
+        assert!(!plain.lines().skip(6).any(|line| kept().contains(line)), "{}", kept());
+        let before = identities.open(NAME, &place.access);
+        assert!(matches!(before, Err(IdentityError::Sealed(_) | IdentityError::Passphrase(_))));
+        place.access.passphrase = Some(Passphrase::new(new));
+        assert!(place.speaker().author() == author && place.speaker().is_sealed());
+        place.allow("a").expect("the root key is still there");
+    }
+    let empty = place.speaker().reseal(Some(Passphrase::new("")));
+    assert!(matches!(empty, Err(IdentityError::PassphraseLength)));
+    place.speaker().reseal(None).expect("opened");
+    assert_eq!(kept(), plain);
+    let mut me = identities.open(crate::home::ME, &Access::default()).expect("usable");
+    let refused = me.reseal(Some(Passphrase::new("x")));
+    assert!(matches!(refused, Err(IdentityError::MeSealed)));
+}
+
+#[test]
+fn what_a_crash_left_half_written_is_removed_and_nothing_else() {
+    let all = tempfile::tempdir().expect("a directory");
+    let place = Place::open(all.path(), false);
+    let identities = place.home.identities();
+    identities.create(NAME, &place.access).expect("made");
+    place.deny("a").expect("said");
+    let names = || {
+        let entries = fs::read_dir(all.path().join("identities")).expect("there");
+        let names = entries.map(|entry| entry.expect("an entry").file_name());
+        names.collect::<BTreeSet<_>>()
+    };
+    let before = names();
+    fs::write(all.path().join("identities/.tmpabc"), "keys").expect("written");
+    identities.sweep().expect("swept");
+    assert_eq!(names(), before);
+    assert!(before.len() == 3, "two identities and a counter: {before:?}");
 }

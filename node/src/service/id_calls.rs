@@ -41,7 +41,10 @@ impl NodeService {
                     progress.begin("replacing the keys");
                 }
                 let ledger = &self.means.ledger;
-                let act = || act(&identities, ledger, other);
+                let act = || {
+                    let _alone = self.home.changing();
+                    act(&identities, ledger, other)
+                };
                 let (did, name, made) = tokio::task::block_in_place(act).map_err(own_failure)?;
                 (did, Some(name), made)
             }
@@ -104,6 +107,11 @@ fn act(identities: &Identities, ledger: &LedgerBook, request: IdRequest) -> Resu
             let speaker = identities.create(&name, &access(&keys))?;
             Ok((format!("made {name} in {}", speaker.path()), name, Made::new()))
         }
+        IdRequest::Passphrase { name, passphrase, new } => {
+            let speaker = identities.open(&name, &Access { passphrase, recovery: None })?;
+            let did = reseal(speaker, new)?;
+            Ok((format!("{did} {name}"), name, Made::new()))
+        }
         IdRequest::Rotate { name, keys } => {
             let mut speaker = identities.open(&name, &access(&keys))?;
             let made = rotate(&mut speaker, ledger, |_| ())?;
@@ -121,6 +129,18 @@ fn act(identities: &Identities, ledger: &LedgerBook, request: IdRequest) -> Resu
             import(identities, ledger, &PathBuf::from(file), name, passphrase)
         }
     }
+}
+
+/// Keeps the keys under the new passphrase, or under none. Says what that was.
+fn reseal(mut speaker: Speaker, new: Option<Passphrase>) -> Result<&'static str, IdentityError> {
+    let did = match (speaker.is_sealed(), new.is_some()) {
+        (false, false) => return Ok("nothing was changed: there is no passphrase on"),
+        (false, true) => "put a passphrase on",
+        (true, true) => "changed the passphrase of",
+        (true, false) => "took the passphrase away from",
+    };
+    speaker.reseal(new)?;
+    Ok(did)
 }
 
 /// The identity of a recovery file, with new keys, for the feed that the file names.

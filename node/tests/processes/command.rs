@@ -22,9 +22,14 @@ pub(crate) fn program(dir: &Path) -> Command {
 
 /// Takes the settings of whoever runs the tests away from a command, and runs it in `dir`.
 pub(crate) fn quiet(command: &mut Command, dir: &Path) {
-    for name in
-        ["ACCORD_DIR", "ACCORD_BIND", "ACCORD_NO_MDNS", "ACCORD_PASSPHRASE", "XDG_DATA_HOME"]
-    {
+    for name in [
+        "ACCORD_DIR",
+        "ACCORD_BIND",
+        "ACCORD_NO_MDNS",
+        "ACCORD_PASSPHRASE",
+        "ACCORD_NEW_PASSPHRASE",
+        "XDG_DATA_HOME",
+    ] {
         command.env_remove(name);
     }
     command.env("HOME", dir).env("NO_COLOR", "1").env("ACCORD_LOG", "node=info,warn");

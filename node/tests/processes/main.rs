@@ -24,6 +24,7 @@ mod liar;
 mod log;
 mod node;
 mod opt_in;
+mod passphrase;
 mod process;
 mod proof;
 mod readme;

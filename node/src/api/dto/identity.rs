@@ -57,6 +57,15 @@ pub enum IdRequest {
         /// The passphrase that it is to have, and the recovery file that is to be written.
         keys: KeyAccess,
     },
+    /// Keep its keys under another passphrase, or under none.
+    Passphrase {
+        /// Its local name.
+        name: String,
+        /// The passphrase that it has, if it has one.
+        passphrase: Option<Passphrase>,
+        /// The one that it is to have; none takes it away.
+        new: Option<Passphrase>,
+    },
     /// Replace its keys.
     Rotate {
         /// Its local name.
