@@ -38,7 +38,7 @@ fn report(node: &Node, dir: &Path, folder: &str, default: &str) -> impl Fn(&str)
     fs::remove_file(dir.join(&file)).expect("removed");
     move |name| {
         let item = item(name);
-        let reason = item["reason"].as_str().or(item["verdict"].as_str());
+        let reason = item["reason"].as_str().or_else(|| item["verdict"].as_str());
         reason.expect("a verdict").to_owned()
     }
 }

@@ -55,7 +55,7 @@ fn a_passphrase_is_set_changed_and_taken_away() {
     alice.json(&["id", "create", "artist"]);
     let kept = dir.join("alice/identities/artist");
     let (plain, seeds) = (fs::read_to_string(&kept).expect("read"), seeds(&kept));
-    assert_eq!(with_any(dir, &seeds), [kept.clone()]);
+    assert_eq!(with_any(dir, &seeds), std::slice::from_ref(&kept));
     let says = |code: i32, args: &[&str], part: &str| {
         let line = refused(dir, code, &[args, &["--dir", "alice"]].concat());
         assert!(line.contains(part), "{args:?}: {line}");
