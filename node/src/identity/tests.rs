@@ -233,7 +233,7 @@ fn a_passphrase_is_changed_and_no_key_is() {
     for new in ["first", "second"] {
         let mut speaker = place.speaker();
         speaker.reseal(Some(Passphrase::new(new))).expect("sealed");
-        assert!(!plain.lines().skip(6).any(|line| kept().contains(line)), "{}", kept());
+        assert!(!plain.lines().skip(7).any(|line| kept().contains(line)), "{}", kept());
         let before = identities.open(NAME, &place.access);
         assert!(matches!(before, Err(IdentityError::Sealed(_) | IdentityError::Passphrase(_))));
         place.access.passphrase = Some(Passphrase::new(new));

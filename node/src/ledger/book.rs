@@ -105,7 +105,17 @@ impl LedgerBook {
         from: PublicKey,
         on_urgent: bool,
     ) -> Result<Gossiped, TakeError> {
-        let now_ms = steady_ms();
+        self.take_at(bytes, from, on_urgent, steady_ms())
+    }
+
+    /// The same at a moment of the steady clock.
+    pub(super) fn take_at(
+        &self,
+        bytes: &[u8],
+        from: PublicKey,
+        on_urgent: bool,
+        now_ms: u64,
+    ) -> Result<Gossiped, TakeError> {
         let given = self.quotas.allowance(from, Way::Gossip, now_ms);
         if given.records == 0 {
             self.quotas.refuse();
