@@ -122,7 +122,7 @@ impl Place {
         let path = path.split('#').next().unwrap_or_default();
         let path = if path.is_empty() { "/" } else { path };
         let path = if path.starts_with('?') { format!("/{path}") } else { path.to_owned() };
-        let pattern = PathPattern::new(&undotted(&path)).shortest();
+        let pattern = one_spelling(&path);
         let repository = Repository::of_url(&host, &pattern.to_string());
         if let (None, Some(repository)) = (port, repository) {
             // A wildcard after the name means more than the repository: no text says that twice.
@@ -256,6 +256,14 @@ fn split(text: &str) -> Result<(String, Option<u16>, &str), PlaceError> {
     };
     let host = host::canonical(name).ok_or_else(|| PlaceError::Host(short(text)))?;
     Ok((host, port.filter(|port| ![80, 443].contains(port)), rest))
+}
+
+/// The shortest pattern that reads back as itself. In `/a/.*` the wildcard stays, although `/a/.` is
+/// the same prefix: without it the dot is a segment that is resolved.
+fn one_spelling(pattern: &str) -> PathPattern {
+    let shortest = PathPattern::new(&undotted(pattern)).shortest();
+    let text = shortest.to_string();
+    if undotted(&text) == text { shortest } else { PathPattern::new(&(text + "*")) }
 }
 
 /// A pattern with the dots of its path resolved, unless wildcards make that unclear.

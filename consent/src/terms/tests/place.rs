@@ -18,6 +18,12 @@ fn one_place_has_one_text() {
         ("http://example.org:8080/x", "https://example.org:8080/x"),
         ("example.org/art/*", "https://example.org/art/"),
         ("https://example.org?q=1", "https://example.org/?q=1"),
+        // Found by fuzzing: without its wildcard a dot at the end would be resolved when read again.
+        ("https://example.org/a/.*", "https://example.org/a/.*"),
+        ("https://example.org/a/%2e**$", "https://example.org/a/.*"),
+        ("example.org/a/..*", "https://example.org/a/..*"),
+        ("github.com/o/.*", "https://github.com/o/.*"),
+        ("example.org/a/.b*", "https://example.org/a/.b"),
         ("https://bücher.example/ü", "https://xn--bcher-kva.example/%C3%BC"),
         ("https://github.com/Owner/Name", "code:github.com/owner/name"),
         ("https://www.github.com/Owner/Name.git/", "code:github.com/owner/name"),
@@ -29,6 +35,7 @@ fn one_place_has_one_text() {
         ("https://github.com/topics/art", "https://github.com/topics/art"),
     ] {
         assert_eq!(place(text).to_string(), canonical, "{text}");
+        assert_eq!(place(canonical), place(text), "{text}");
     }
 }
 
@@ -73,6 +80,9 @@ fn places_cover_urls() {
         ("https://example.org/art/", "https://example.org/art/../x.png", false),
         ("https://example.org/art/", "https://example.org/%61rt/a.png", true),
         ("https://example.org/art/", "https://www.example.org/art/a.png", false),
+        ("https://example.org/a/.*", "https://example.org/a/.hidden", true),
+        ("https://example.org/a/.*", "https://example.org/a/b", false),
+        ("https://example.org/a/..*", "https://example.org/b", false),
         ("https://example.org/*.png$", "https://example.org/a/b.png", true),
         ("https://example.org/*.png$", "https://example.org/a/b.png?x", false),
         ("https://example.org/", "https://example.org:8080/", false),
@@ -109,7 +119,7 @@ fn places_contain_places() {
 
 fn near_places() -> impl Strategy<Value = String> {
     let letters = "(https?://|code:|git@|)[aAｂü.]{0,4}(github.com|example.org|例え.jp)?(:[0-9]{1,5})?\
-                   (/[a.%2eE*$?ü]{0,6}){0,4}(.git)?";
+                   (/[a.%2eE*$?ü]{0,6}){0,4}(/[.]{0,3}[*]?|.git)?";
     prop_oneof![letters, ".{0,80}"]
 }
 
