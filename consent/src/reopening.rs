@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::limits::SIMILAR_PER_FEED_MAX;
+use protocol::limits::{PASSAGE_WORKS_MAX, SIMILAR_PER_FEED_MAX};
 use protocol::{ContentId, FeedId, PublicKey, RecordId};
 
 use crate::hamming::Scratch;
@@ -93,11 +93,29 @@ impl Ledger {
         restricting
     }
 
-    /// How many more subjects by likeness count of what a feed says next.
-    pub fn likeness_room(&self, feed: &FeedId) -> u32 {
+    /// Whether what a feed would state again by likeness would find what it found before: only so
+    /// many subjects of a feed count, and so many statements that name one passage.
+    pub fn has_room(&self, feed: &FeedId, restated: &[Statement]) -> bool {
         let held = self.head(feed).and_then(|head| self.held_record(&head.head));
-        let named = held.map_or(0, |held| self.entry(held.slot).similar);
-        SIMILAR_PER_FEED_MAX.saturating_sub(named)
+        let named = held.map_or(0, |held| self.entry(held.slot).similar as usize);
+        let mut likenesses = 0;
+        let mut passages: BTreeMap<u64, usize> = BTreeMap::new();
+        for statement in restated {
+            let mut prints: BTreeSet<u64> = BTreeSet::new();
+            for subject in &statement.subjects {
+                likenesses += usize::from(subject.is_likeness());
+                if let Subject::Passages(named) = subject {
+                    prints.extend(named);
+                }
+            }
+            prints.into_iter().for_each(|print| *passages.entry(print).or_default() += 1);
+        }
+        named + likenesses <= SIMILAR_PER_FEED_MAX as usize
+            && passages.into_iter().all(|(print, more)| {
+                let before = self.naming_passage(print);
+                // What is common already was not found by it.
+                before > PASSAGE_WORKS_MAX || before + more <= PASSAGE_WORKS_MAX
+            })
     }
 
     fn restriction(&self, who: Reopener, slot: u32, uses: &[Use]) -> Option<Restriction> {
@@ -144,12 +162,6 @@ impl Reopening {
             }
         }
         reopening
-    }
-
-    /// How many subjects by likeness are stated again: of a feed only so many count.
-    pub fn likenesses(&self) -> usize {
-        let restated = self.restated.iter().flat_map(|statement| &statement.subjects);
-        restated.filter(|subject| subject.is_likeness()).count()
     }
 }
 

@@ -310,7 +310,7 @@ impl Inbox {
     async fn catch_up(&self, peer: PublicKey, topic: Topic) {
         match topic {
             Topic::Consent => {
-                let news = pull_records(&self.net, &self.ledger, peer).await;
+                let news = pull_records(&self.net, &self.ledger, peer).await.news;
                 tracing::debug!(peer = %peer.short(), news, "consent records reconciled");
             }
             // Asked for with the others.

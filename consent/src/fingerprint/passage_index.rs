@@ -123,6 +123,13 @@ impl PassageIndex {
         hits
     }
 
+    /// How many works have a fingerprint; one more than `limits::PASSAGE_WORKS_MAX` stands for more.
+    pub(crate) fn works_with(&self, fingerprint: u64) -> usize {
+        let mut tags = Vec::new();
+        self.tags(key(fingerprint), &mut tags);
+        tags.len().min(limits::PASSAGE_WORKS_MAX + 1)
+    }
+
     /// The lowest tags that have `key`, sorted and distinct; one more than count, so that it shows.
     fn tags(&self, key: u64, tags: &mut Vec<u32>) {
         tags.clear();
@@ -259,6 +266,11 @@ mod tests {
         assert_eq!(hits.len(), limits::PASSAGE_WORKS_MAX);
         assert_eq!(hits[0], PassageHit { tag: 1, shared: 2, common: 1, of: 2 });
         assert_eq!(hits[1], PassageHit { tag: 0, shared: 1, common: 1, of: 2 });
+        assert_eq!(
+            (index.works_with(1), index.works_with(101)),
+            (limits::PASSAGE_WORKS_MAX + 1, 1)
+        );
+        assert_eq!(index.works_with(2), 0);
         // Only its own passage is left to a late work.
         let late = index.find(&[1, 100 + u64::from(works - 1)]);
         assert!(late.contains(&PassageHit { tag: works - 1, shared: 1, common: 0, of: 2 }));

@@ -206,6 +206,12 @@ impl Ledger {
         self.statements.subjects.find_naming(subject, scratch, visit);
     }
 
+    /// How many statements name this fingerprint of a passage, as
+    /// [`PassageIndex::works_with`].
+    pub(crate) fn naming_passage(&self, print: u64) -> usize {
+        self.statements.subjects.passages.works_with(print)
+    }
+
     /// The collections that statements name and whose lists are not here. There may be several
     /// with one root, as statements may describe it wrongly; the list that has the root is right.
     pub fn collections_missing(&self) -> impl Iterator<Item = Collection> {

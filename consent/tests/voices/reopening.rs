@@ -7,7 +7,7 @@ use consent::{
     Behalf, CodeKind, Collection, Marks, Reopener, Reopening, Restriction, Statement, Subject, Use,
     Value, Work,
 };
-use protocol::limits::SIMILAR_PER_FEED_MAX;
+use protocol::limits::{PASSAGE_WORKS_MAX, SIMILAR_PER_FEED_MAX};
 use protocol::{ContentId, FileHash, PublicKey, RecordId};
 
 use crate::scene::*;
@@ -220,11 +220,29 @@ fn an_allow_that_does_not_count_is_not_said_again() {
 fn what_is_said_again_by_likeness_has_to_find_room() {
     let mut said = Said::default();
     let mut artist = said.scene.person(1);
-    assert_eq!(said.scene.ledger.likeness_room(&artist.me.feed()), SIMILAR_PER_FEED_MAX);
-    let some: Vec<Subject> = (0..5).map(pdq).chain([Subject::Content(work(1))]).collect();
-    said.deny(&mut artist, &some);
+    let feed = artist.me.feed();
+    said.deny(&mut artist, &[pdq(1), pdq(2), Subject::Content(work(1))]);
     said.deny(&mut artist, &[Subject::Content(work(2))]);
-    assert_eq!(said.scene.ledger.likeness_room(&artist.me.feed()), SIMILAR_PER_FEED_MAX - 5);
-    let plan = said.plan(own(&artist), &[pdq(1)]);
-    assert_eq!(plan.likenesses(), 4);
+    let codes = |count: u32| {
+        let subjects = (0..count).map(|n| Subject::Code(CodeKind::IsccText, code(n)));
+        Statement::deny(&[USE]).over_subjects(subjects.chain([Subject::Content(work(3))]))
+    };
+    let max = SIMILAR_PER_FEED_MAX - 2;
+    assert!(said.scene.ledger.has_room(&feed, &codes(max)));
+    assert!(!said.scene.ledger.has_room(&feed, &codes(max + 1)));
+
+    // A passage counts for the first so many statements that name it.
+    let of = |n| Statement::deny(&[USE]).over_subjects([Subject::Passages(prints(n))]);
+    for _ in 0..PASSAGE_WORKS_MAX - 1 {
+        said.deny(&mut artist, &[Subject::Passages(prints(1))]);
+    }
+    let twice = [of(1), of(1)].concat();
+    let room = |said: &Said, restated: &[Statement]| said.scene.ledger.has_room(&feed, restated);
+    assert!(room(&said, &of(1)) && !room(&said, &twice) && room(&said, &of(2)));
+    said.deny(&mut artist, &[Subject::Passages(prints(1))]);
+    assert!(!room(&said, &of(1)));
+    assert!(said.scene.answer(&open(), &text(1)).is_err());
+    said.deny(&mut artist, &[Subject::Passages(prints(1))]);
+    assert!(said.scene.answer(&open(), &text(1)).is_ok(), "it is common wording");
+    assert!(room(&said, &of(1)), "and was before");
 }

@@ -372,6 +372,7 @@ mod tests {
             "accord id passphrase artist --remove",
             "accord id rotate artist --recovery f",
             "accord id recover f --name artist",
+            "accord id recover f --offline",
             "accord id export artist --out f --plain",
             "accord id import f --name artist",
             "accord consent prove --record 1f --out my.proof",

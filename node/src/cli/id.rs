@@ -46,9 +46,9 @@ async fn request(context: &Context, verb: IdVerb) -> Result<IdRequest, CliError>
             let keys = access(context, &name, &keys).await?;
             IdRequest::Rotate { name, keys }
         }
-        IdVerb::Recover { file, name, secret } => {
+        IdVerb::Recover { file, name, offline, secret } => {
             let passphrase = given(secret.passphrase_file.as_deref())?;
-            IdRequest::Recover { file: absolute_text(&file)?, name, passphrase }
+            IdRequest::Recover { file: absolute_text(&file)?, name, passphrase, offline }
         }
         IdVerb::Export { name, out, plain, secret } => {
             let file = secret.passphrase_file.as_deref();

@@ -83,6 +83,9 @@ pub(super) enum IdVerb {
         /// The local name that it is to have; the one in the file if left out.
         #[arg(long, value_name = "NAME")]
         name: Option<String>,
+        /// Sign also if no other node can be asked for what the identity said last.
+        #[arg(long)]
+        offline: bool,
         #[command(flatten)]
         secret: PassphraseArgument,
     },
@@ -134,8 +137,10 @@ and import it on the others: different new keys on two devices would leave you n
 
 Example: accord id rotate artist --recovery /media/stick/artist.recovery";
 const RECOVER: &str = "\
-The node must have the identity's feed from other nodes first. Do it before the lost device speaks
-again, or its feed forks: then what it allows is void until `accord consent reconcile`.
+The node asks those that it is connected to for what the identity said last, since a feed that is
+continued from an earlier place forks. So it does if the lost device speaks again: do it before. What a
+forked feed allows is void until `accord consent reconcile`. With --offline nobody needs to be asked:
+right where no other node has ever heard of the identity.
 
 Example: accord id recover /media/stick/artist.recovery";
 const IMPORT: &str = "\

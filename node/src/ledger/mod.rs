@@ -27,6 +27,6 @@ pub(crate) use book::{Gossiped, LedgerBook, TakeError, goes_first};
 pub(crate) use chain::ChainError;
 pub(crate) use listing::Listed;
 pub(crate) use own::{Giving, Made, Own, OwnError, ids};
-pub(crate) use pull::{pull_feeds, pull_records};
+pub(crate) use pull::{meet_all, pull_feeds, pull_records};
 pub(crate) use remarks::{Beside, pull_remark};
 pub(crate) use reopen::Holding;

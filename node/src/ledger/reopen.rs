@@ -90,16 +90,17 @@ impl LedgerBook {
 }
 
 impl Own<'_> {
-    /// A refusal by likeness that is said again beyond the bound would find nothing.
+    /// A refusal by likeness that is said again beyond the bounds would find nothing.
     fn check_room(&self, reopening: &Reopening) -> Result<(), OwnError> {
-        let (count, room) = (reopening.likenesses(), self.ledger().likeness_room(&self.head.feed));
-        if count <= room as usize {
-            return Ok(());
+        match self.ledger().has_room(&self.head.feed, &reopening.restated) {
+            true => Ok(()),
+            false => Err(OwnError::Refused(
+                "what these records refuse of other works would have to be said again, and so many \
+                 likenesses of one feed or text do not count: opt in together what was opted out \
+                 together"
+                    .into(),
+            )),
         }
-        Err(OwnError::Refused(format!(
-            "{count} likenesses that are to stay refused would have to be said again, and the feed \
-             has room for {room}: opt in together what was opted out together"
-        )))
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use protocol::FeedId;
+use protocol::{FeedId, PublicKey};
 
 use super::{NodeService, identity_failure, misused, own_failure};
 use crate::announce::announce_record;
@@ -16,12 +16,35 @@ use crate::identity::{
     Access, Identities, IdentityError, Keyring, Speaker, is_sealed, read_away, read_recovery,
     rotate, write_away,
 };
-use crate::ledger::{LedgerBook, Made, OwnError, ids};
+use crate::ledger::{LedgerBook, Made, OwnError, ids, meet_all};
 
 /// What opens an identity, as the request names it.
 pub(super) fn access(keys: &KeyAccess) -> Access {
     let recovery = keys.recovery.as_ref().map(PathBuf::from);
     Access { passphrase: keys.passphrase.clone(), recovery }
+}
+
+/// The peers that were asked for what this node lacks.
+#[derive(Debug, Clone, Copy, Default)]
+struct Peers {
+    connected: usize,
+    /// Those that have nothing more.
+    met: usize,
+}
+
+impl Peers {
+    fn cannot_tell(self, name: &str) -> String {
+        let who = match self.connected {
+            0 => "no peer is connected".to_owned(),
+            1 => "the connected peer did not answer to the end".to_owned(),
+            count => format!("none of {count} connected peers answered to the end"),
+        };
+        format!(
+            "{who}, so this node cannot tell what {name} said last, and its feed would fork if it \
+             signed now: connect to a node (accord up --peer MULTIADDR), or give --offline if no \
+             other node has more of it"
+        )
+    }
 }
 
 /// What was done, to which identity, with which new records.
@@ -37,13 +60,15 @@ impl NodeService {
         let (did, name, made) = match request {
             IdRequest::List { name } => (String::new(), name, Made::new()),
             other => {
+                let mut met = Peers::default();
                 if matches!(other, IdRequest::Rotate { .. } | IdRequest::Recover { .. }) {
+                    met = self.meet_peers(progress).await;
                     progress.begin("replacing the keys");
                 }
                 let ledger = &self.means.ledger;
                 let act = || {
                     let _alone = self.home.changing();
-                    act(&identities, ledger, other)
+                    act(&identities, ledger, other, met)
                 };
                 let (did, name, made) = tokio::task::block_in_place(act).map_err(own_failure)?;
                 (did, Some(name), made)
@@ -60,6 +85,18 @@ impl NodeService {
         let views: Vec<IdView> = names.iter().map(view).collect::<Answer<_>>()?;
         let peers = self.means.net.peers().await.len();
         Ok(IdReply { did, identities: views, records: ids(&made), peers })
+    }
+
+    /// Takes what connected peers have and this node lacks. Keys are replaced on what the identity
+    /// said last, wherever it said it.
+    async fn meet_peers(&self, progress: &ProgressSender) -> Peers {
+        let net = &self.means.net;
+        let keys: Vec<PublicKey> = net.peers().await.into_iter().map(|peer| peer.key).collect();
+        let connected = keys.len();
+        if connected > 0 {
+            progress.begin("asking other nodes for what this one lacks");
+        }
+        Peers { connected, met: meet_all(net, &self.means.ledger, keys).await }
     }
 
     fn view_identity(&self, identities: &Identities, name: &str) -> Answer<IdView> {
@@ -98,7 +135,12 @@ impl NodeService {
     }
 }
 
-fn act(identities: &Identities, ledger: &LedgerBook, request: IdRequest) -> Result<Done, OwnError> {
+fn act(
+    identities: &Identities,
+    ledger: &LedgerBook,
+    request: IdRequest,
+    peers: Peers,
+) -> Result<Done, OwnError> {
     match request {
         IdRequest::List { name } => {
             Ok((String::new(), name.unwrap_or_else(|| ME.into()), Made::new()))
@@ -117,8 +159,9 @@ fn act(identities: &Identities, ledger: &LedgerBook, request: IdRequest) -> Resu
             let made = rotate(&mut speaker, ledger, |_| ())?;
             Ok((format!("replaced the keys of {name}"), name, made))
         }
-        IdRequest::Recover { file, name, passphrase } => {
-            recover(identities, ledger, file.into(), name, passphrase)
+        IdRequest::Recover { file, name, passphrase, offline } => {
+            let peers = (!offline).then_some(peers);
+            recover(identities, ledger, file.into(), name, passphrase, peers)
         }
         IdRequest::Export { name, out, plain, keys } => {
             let speaker = identities.open(&name, &access(&keys))?;
@@ -143,13 +186,15 @@ fn reseal(mut speaker: Speaker, new: Option<Passphrase>) -> Result<&'static str,
     Ok(did)
 }
 
-/// The identity of a recovery file, with new keys, for the feed that the file names.
+/// The identity of a recovery file, with new keys, for the feed that the file names. One of `peers`
+/// must have told what it has, if they are given.
 fn recover(
     identities: &Identities,
     ledger: &LedgerBook,
     file: PathBuf,
     name: Option<String>,
     passphrase: Option<Passphrase>,
+    peers: Option<Peers>,
 ) -> Result<Done, OwnError> {
     let mut ring = read_recovery(&file)?;
     if !ledger.has_feed(&ring.feed_id()) {
@@ -160,6 +205,9 @@ fn recover(
         )));
     }
     let name = name.unwrap_or_else(|| ring.name.clone());
+    if let Some(peers) = peers.filter(|peers| peers.met == 0) {
+        return Err(OwnError::Waiting(peers.cannot_tell(&name)));
+    }
     let access = Access { passphrase, recovery: Some(file) };
     let here = identities.summary(&name).is_ok_and(|found| found.author == ring.author());
     let mut speaker = if here {

@@ -78,6 +78,7 @@ fn is_progress(line: &str) -> bool {
         "recomputing ",
         "beginning ",
         "replacing ",
+        "asking ",
         "reading ",
         "deciding ",
     ]

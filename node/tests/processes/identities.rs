@@ -152,6 +152,58 @@ fn a_recovery_file_is_enough_where_the_device_is_lost() {
 }
 
 #[test]
+fn a_recovery_on_a_ledger_that_lags_behind_asks_before_it_signs() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let dir = dir.path();
+    works(dir, &["a", "b", "c"]);
+    let mut alice = Node::start(dir, "alice", &[]);
+    let mut bob = Node::start(dir, "bob", &[&alice]);
+    let mut carol = Node::start(dir, "carol", &[&bob]);
+    alice.json(&["id", "create", "artist", "--recovery", "artist.recovery"]);
+    let opt_out = |work| ["consent", "opt-out", work, "--identity", "artist"];
+    alice.json(&opt_out("a"));
+    wait_for(&carol, "a", "opt-out", false);
+    // What is said now carol does not hear.
+    carol.stop();
+    alice.json(&opt_out("b"));
+    wait_for(&bob, "b", "opt-out", false);
+    let records = &alice.json(&["status"])["records"];
+    alice.stop();
+    bob.stop();
+    carol.restart(&[]);
+    assert_ne!(&carol.json(&["status"])["records"], records, "it lags behind");
+    let recover = ["id", "recover", "artist.recovery"];
+    says(dir, &carol, 1, &recover, &["no peer is connected", "fork", "--peer", "--offline"]);
+    let listed = carol.json(&["id", "list"]);
+    assert_eq!(listed["identities"].as_array().map(Vec::len), Some(1), "nothing was made");
+    carol.stop();
+    bob.restart(&[]);
+    carol.restart(&[&bob]);
+    carol.json_that(&["status"], |status| status["peers"][0]["node"] == *bob.key);
+    let recovered = carol.json(&recover);
+    let feeds = identity(&recovered)["feeds"].as_array().expect("feeds").clone();
+    // A beginning, two statements, and the new keys after them.
+    assert_eq!((feeds.len(), &feeds[0]["records"]), (1, &4.into()), "{recovered}");
+    carol.json(&opt_out("c"));
+    wait_for(&bob, "c", "opt-out", false);
+    alice.restart(&[&bob]);
+    wait_for(&alice, "c", "opt-out", false);
+    for node in [&alice, &bob, &carol] {
+        wait_for(node, "b", "opt-out", false);
+    }
+    let shown = carol.json(&["id", "show", "artist"]);
+    assert!(identity(&shown)["feeds"][0]["forked_at"].is_null(), "{shown}");
+
+    // Where nobody else has it, nobody needs to be asked.
+    let dave = Node::start(dir, "dave", &[]);
+    dave.json(&["id", "create", "hermit", "--recovery", "hermit.recovery"]);
+    dave.json(&["consent", "opt-out", "a", "--identity", "hermit"]);
+    let recover = ["id", "recover", "hermit.recovery"];
+    says(dir, &dave, 1, &recover, &["no peer is connected", "--offline"]);
+    dave.json(&[&recover[..], &["--offline"]].concat());
+}
+
+#[test]
 fn a_collective_speaks_for_an_artist_until_it_may_not() {
     let dir = tempfile::tempdir().expect("a directory");
     let dir = dir.path();

@@ -81,6 +81,9 @@ pub enum IdRequest {
         name: Option<String>,
         /// The passphrase that it is to have here.
         passphrase: Option<Passphrase>,
+        /// Also if no other node can be asked what this one lacks.
+        #[serde(default)]
+        offline: bool,
     },
     /// Write it to a file for another device.
     Export {
