@@ -113,8 +113,7 @@ impl Ledger {
         named + likenesses <= SIMILAR_PER_FEED_MAX as usize
             && passages.into_iter().all(|(print, more)| {
                 let before = self.naming_passage(print);
-                // What is common already was not found by it.
-                before > PASSAGE_WORKS_MAX || before + more <= PASSAGE_WORKS_MAX
+                before + more <= PASSAGE_WORKS_MAX
             })
     }
 

@@ -132,9 +132,13 @@ impl Subjects {
         }
         if !marks.passages.is_empty() && !self.passages.is_empty() {
             for hit in self.passages.find(&marks.passages) {
-                let (shared, of) = (hit.shared - hit.common, hit.of);
-                if shared >= likeness.passages_min.min(of).max(1) {
-                    visit(hit.tag, Match::Passages { shared, of });
+                let (told, of) = (hit.shared - hit.common, hit.of);
+                let enough = likeness.passages_min.min(of).max(1);
+                // Common wording tells no work from another, but a text with half of one or more is
+                // its copy: so nobody hides a work by registering it again many times.
+                let is_copy = hit.shared >= enough && hit.shared >= of.div_ceil(2);
+                if told >= enough || is_copy {
+                    visit(hit.tag, Match::Passages { shared: hit.shared, of });
                 }
             }
         }

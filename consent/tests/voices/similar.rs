@@ -7,7 +7,7 @@ use consent::{
     Work,
 };
 use protocol::RecordId;
-use protocol::limits::SUBJECTS_MAX;
+use protocol::limits::{PASSAGE_WORKS_MAX, SUBJECTS_MAX};
 
 use crate::scene::*;
 
@@ -139,6 +139,30 @@ fn a_passage_inside_another_text_is_found_and_counted() {
     let shared = shared as u32;
     assert!(shared > 1 && shared < of, "{shared} of {of}");
     assert!(found(1) && found(shared) && !found(shared + 1));
+}
+
+#[test]
+fn nobody_hides_a_work_by_registering_it_many_times() {
+    let mut scene = Scene::default();
+    let (mut artist, mut stranger) = (scene.person(1), scene.person(3));
+    let prints = passages(TEXT);
+    let refusal = about(&Statement::deny(&[USE]), Subject::Passages(prints.fingerprints().into()));
+    let first = scene.state(&mut artist, &refusal);
+    let mut words = Vec::new();
+    for _ in 0..2 * PASSAGE_WORKS_MAX {
+        words.push(scene.state(&mut stranger, &refusal));
+    }
+    // The stranger even takes all of it back.
+    for word in words {
+        scene.lift(&mut stranger, word);
+    }
+    let whole = format!("{} {TEXT}", "before it ".repeat(40));
+    let hit = scene.answer(&open(), &reads(9, &passages(&whole))).unwrap_err();
+    assert_eq!(hit.records, [first]);
+    // A sentence that so many have registered is common wording.
+    let sentence = passages(&TEXT[..TEXT.len() / 4]);
+    assert!(!sentence.fingerprints().is_empty());
+    assert!(scene.answer(&open(), &reads(9, &sentence)).is_ok());
 }
 
 /// A scene in which `count` statements of likeness stand, and works that look like the first.
