@@ -102,6 +102,7 @@ pub enum Remedy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Statement {
     /// The works, sorted.
+    #[serde(deserialize_with = "crate::subject::list")]
     pub subjects: Vec<Subject>,
     /// What is said about each use, sorted by use.
     pub rules: Vec<(Use, Value)>,

@@ -22,12 +22,13 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::fmt;
 
-use protocol::limits::PASSAGES_MAX;
+use protocol::limits::{PASSAGES_MAX, SUBJECTS_MAX};
 use protocol::{ContentId, FileHash, PublicKey};
-use serde::de::Error as _;
+use serde::de::{self, DeserializeSeed, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_bytes::{ByteBuf, Bytes};
+use serde_bytes::Bytes;
 
 use crate::code::CodeKind;
 use crate::terms::Place;
@@ -37,6 +38,8 @@ const COLLECTION: &str = "collection";
 const PASSAGES: &str = "passages";
 const IDENTITY: &str = "identity";
 const PLACE: &str = "place";
+/// Beside contents and codes.
+const OTHER_KINDS: [&str; 4] = [COLLECTION, PASSAGES, IDENTITY, PLACE];
 
 /// One work, or a set of works.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,19 +124,21 @@ impl Subject {
         }
     }
 
-    fn from_wire(kind: String, value: Vec<u8>) -> Result<Self, String> {
-        let code = CodeKind::ALL.into_iter().find(|code| code.as_str() == kind);
-        Ok(match (kind.as_str(), code) {
-            (CONTENT, _) => Self::Content(ContentId::from_bytes(exact(&kind, &value)?)),
-            (COLLECTION, _) => Self::Collection(Collection::from_bytes(&value)?),
-            (_, Some(code)) => Self::Code(code, exact(&kind, &value)?),
-            (PASSAGES, _) => Self::Passages(passages(&value)?),
-            (IDENTITY, _) => {
-                let key = PublicKey::from_bytes(exact(&kind, &value)?);
-                Self::Identity(key.map_err(|error| error.to_string())?)
+    /// The subject of this kind with this value.
+    fn from_wire<E: de::Error>(kind: &str, value: &[u8]) -> Result<Self, E> {
+        Ok(match kind {
+            CONTENT => Self::Content(ContentId::from_bytes(exact(kind, value)?)),
+            COLLECTION => Self::Collection(Collection::from_bytes(value)?),
+            PASSAGES => Self::Passages(passages(value)?),
+            IDENTITY => {
+                let key = PublicKey::from_bytes(exact(kind, value)?);
+                Self::Identity(key.map_err(E::custom)?)
             }
-            (PLACE, _) => Self::Place(place(&value)?),
-            _ => Self::Unknown { kind, value },
+            PLACE => Self::Place(place(value)?),
+            _ => match CodeKind::ALL.into_iter().find(|code| code.as_str() == kind) {
+                Some(code) => Self::Code(code, exact(kind, value)?),
+                None => Self::Unknown { kind: kind.into(), value: value.into() },
+            },
         })
     }
 }
@@ -144,7 +149,7 @@ impl Collection {
         [root.as_bytes().as_slice(), &count.to_be_bytes(), list.as_bytes()].concat()
     }
 
-    fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+    fn from_bytes<E: de::Error>(bytes: &[u8]) -> Result<Self, E> {
         let bytes: [u8; 72] = exact(COLLECTION, bytes)?;
         let (root, rest) = bytes.split_first_chunk::<32>().expect("72 bytes");
         let (count, list) = rest.split_first_chunk::<8>().expect("40 bytes");
@@ -157,26 +162,32 @@ impl Collection {
     }
 }
 
-fn exact<const N: usize>(kind: &str, value: &[u8]) -> Result<[u8; N], String> {
-    value.try_into().map_err(|_| format!("a subject of kind {kind} has {N} bytes"))
+fn exact<const N: usize, E: de::Error>(kind: &str, value: &[u8]) -> Result<[u8; N], E> {
+    let wrong = |_| E::custom(format_args!("a subject of kind {kind} has {N} bytes"));
+    value.try_into().map_err(wrong)
 }
 
-fn passages(value: &[u8]) -> Result<Vec<u64>, String> {
+fn passages<E: de::Error>(value: &[u8]) -> Result<Vec<u64>, E> {
     let (words, rest) = value.as_chunks::<8>();
     let prints: Vec<u64> = words.iter().map(|word| u64::from_be_bytes(*word)).collect();
     let fits = rest.is_empty() && (1..=PASSAGES_MAX).contains(&prints.len());
     if fits && prints.is_sorted_by(|a, b| a < b) {
         Ok(prints)
     } else {
-        Err(format!("passages are 1 to {PASSAGES_MAX} fingerprints of 8 bytes, rising"))
+        let rule = format_args!("passages are 1 to {PASSAGES_MAX} fingerprints of 8 bytes, rising");
+        Err(E::custom(rule))
     }
 }
 
 /// A place in its one spelling.
-fn place(value: &[u8]) -> Result<Place, String> {
-    let text = str::from_utf8(value).map_err(|error| error.to_string())?;
-    let place = Place::parse(text).map_err(|error| error.to_string())?;
-    if place.to_string() == text { Ok(place) } else { Err(format!("a place is written {place}")) }
+fn place<E: de::Error>(value: &[u8]) -> Result<Place, E> {
+    let text = str::from_utf8(value).map_err(E::custom)?;
+    let place = Place::parse(text).map_err(E::custom)?;
+    if place.to_string() == text {
+        Ok(place)
+    } else {
+        Err(E::custom(format_args!("a place is written {place}")))
+    }
 }
 
 impl PartialOrd for Subject {
@@ -187,28 +198,138 @@ impl PartialOrd for Subject {
 
 impl Ord for Subject {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.wire().cmp(&other.wire())
+        match (self, other) {
+            (Self::Content(a), Self::Content(b)) => a.cmp(b),
+            _ => self.wire().cmp(&other.wire()),
+        }
     }
 }
 
 impl Serialize for Subject {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        // Of most subjects both lengths are known beforehand, which compares faster.
+        if let Self::Content(id) = self {
+            return (CONTENT, Bytes::new(id.as_bytes())).serialize(s);
+        }
         let (kind, value) = self.wire();
         (kind, Bytes::new(&value)).serialize(s)
     }
 }
 
+// Reading. A statement may have hundreds of subjects, and each is made where it stays: moving it
+// there takes longer than reading it.
+
 impl<'de> Deserialize<'de> for Subject {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let (kind, value) = <(String, ByteBuf)>::deserialize(d)?;
-        Self::from_wire(kind, value.into_vec()).map_err(D::Error::custom)
+        let mut one = Vec::with_capacity(1);
+        Onto(&mut one).deserialize(d)?;
+        Ok(one.pop().expect("it was read onto the list"))
+    }
+}
+
+/// Reads the subjects of a statement, as `Vec` would.
+pub(crate) fn list<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Subject>, D::Error> {
+    struct List;
+    impl<'de> Visitor<'de> for List {
+        type Value = Vec<Subject>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("subjects")
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<Subject>, A::Error> {
+            let claimed = seq.size_hint().unwrap_or(0);
+            let mut subjects = Vec::with_capacity(claimed.min(SUBJECTS_MAX));
+            while seq.next_element_seed(Onto(&mut subjects))?.is_some() {}
+            Ok(subjects)
+        }
+    }
+    d.deserialize_seq(List)
+}
+
+/// Reads one more subject onto a list.
+struct Onto<'a>(&'a mut Vec<Subject>);
+
+impl<'de> DeserializeSeed<'de> for Onto<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<(), D::Error> {
+        d.deserialize_tuple(2, self)
+    }
+}
+
+impl<'de> Visitor<'de> for Onto<'_> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a subject's kind and value")
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let kind: Option<Kind> = seq.next_element()?;
+        let kind = kind.ok_or_else(|| de::Error::invalid_length(0, &self))?;
+        let read = seq.next_element_seed(Value { kind, subjects: &mut *self.0 })?;
+        read.ok_or_else(|| de::Error::invalid_length(1, &self))
+    }
+}
+
+/// A subject's kind; no copy is made of one that this version knows.
+enum Kind {
+    Content,
+    Other(Cow<'static, str>),
+}
+
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Name;
+        impl Visitor<'_> for Name {
+            type Value = Kind;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a subject's kind")
+            }
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Kind, E> {
+                if name == CONTENT {
+                    return Ok(Kind::Content);
+                }
+                let codes = CodeKind::ALL.into_iter().map(CodeKind::as_str);
+                let known = codes.chain(OTHER_KINDS).find(|kind| *kind == name);
+                Ok(Kind::Other(known.map_or_else(|| name.to_owned().into(), Cow::Borrowed)))
+            }
+        }
+        d.deserialize_string(Name)
+    }
+}
+
+/// Reads the value of a subject whose kind was read.
+struct Value<'a> {
+    kind: Kind,
+    subjects: &'a mut Vec<Subject>,
+}
+
+impl<'de> DeserializeSeed<'de> for Value<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<(), D::Error> {
+        d.deserialize_byte_buf(self)
+    }
+}
+
+impl Visitor<'_> for Value<'_> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a subject's value")
+    }
+    fn visit_bytes<E: de::Error>(self, value: &[u8]) -> Result<(), E> {
+        let subject = match (&self.kind, value.as_array()) {
+            (Kind::Content, Some(id)) => Subject::Content(ContentId::from_bytes(*id)),
+            (Kind::Content, None) => Subject::from_wire(CONTENT, value)?,
+            (Kind::Other(kind), _) => Subject::from_wire(kind, value)?,
+        };
+        self.subjects.push(subject);
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use protocol::{SecretKey, codec};
+    use serde_bytes::ByteBuf;
 
     fn of_every_kind() -> Vec<Subject> {
         let hash = FileHash::of(b"hash");
@@ -237,6 +358,49 @@ mod tests {
         };
         subjects.sort();
         assert!(kinds(&subjects).is_sorted());
+    }
+
+    /// As a statement has them.
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Listed(#[serde(deserialize_with = "list")] Vec<Subject>);
+
+    /// The same by the wire form's own types and a general library.
+    fn read_by_library(bytes: &[u8]) -> Option<Vec<Subject>> {
+        let pairs: Vec<(String, ByteBuf)> = ciborium::from_reader(bytes).ok()?;
+        let subject = |(kind, value): &(String, ByteBuf)| {
+            Subject::from_wire::<de::value::Error>(kind, value).ok()
+        };
+        let subjects: Vec<Subject> = pairs.iter().map(subject).collect::<Option<_>>()?;
+        let mut again = Vec::new();
+        ciborium::into_writer(&pairs, &mut again).ok()?;
+        (again == bytes).then_some(subjects)
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_changed_is_read_as_by_a_library(
+            mut chosen in proptest::sample::subsequence(of_every_kind(), 1..=10),
+            kind in "x[a-z-]{0,30}",
+            length in prop_oneof![9 => 0..40usize, 1 => 4_000..6_000usize],
+            at in any::<proptest::sample::Index>(),
+            byte: u8,
+            change in 0..4u8,
+        ) {
+            chosen.push(Subject::Unknown { kind, value: vec![byte; length] });
+            let mut bytes = codec::encode(&chosen);
+            prop_assert_eq!(read_by_library(&bytes), Some(chosen));
+            let at = at.index(bytes.len());
+            match change {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                2 => drop(bytes.remove(at)),
+                _ => {}
+            }
+            let read = codec::decode::<Vec<Subject>>(&bytes, 1 << 16);
+            let listed = codec::decode::<Listed>(&bytes, 1 << 16);
+            prop_assert_eq!(&read, &listed.map(|listed| listed.0));
+            prop_assert_eq!(read.ok(), read_by_library(&bytes));
+        }
     }
 
     #[test]

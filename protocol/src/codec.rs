@@ -5,12 +5,11 @@
 //! byte string that `encode` would not have made, so each value has one form and one hash.
 //! What it is not: a place for bounds; those are in `limits`.
 
-use std::io::{self, Write};
-
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::reader::Reader;
+use crate::writer::{Expected, Writer};
 
 /// Why bytes are not a message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,11 +33,11 @@ pub enum DecodeError {
 /// The bytes of `value`.
 ///
 /// # Panics
-/// If `value` holds a map or a float that CBOR by serde cannot write; no message of ours does.
+/// If `value` holds a map, a float or another thing that no message of ours holds.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    ciborium::into_writer(value, &mut bytes).expect("our messages always encode to a Vec");
-    bytes
+    let mut writer = Writer(Vec::new());
+    value.serialize(&mut writer).expect("our messages hold only what the writer writes");
+    writer.0
 }
 
 /// The value of `bytes`, which are untrusted and may be at most `bytes_max` long.
@@ -74,24 +73,10 @@ fn decode_slowly<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, Dec
     if encode(&value) == bytes { Ok(value) } else { Err(DecodeError::NotCanonical) }
 }
 
-/// Whether `encode` makes these bytes of `value`; it is compared as it is written.
+/// Whether `encode` makes these bytes of `value`; they are compared as they are written.
 fn is_encoding<T: Serialize>(value: &T, bytes: &[u8]) -> bool {
-    let mut expected = Expected(bytes);
-    ciborium::into_writer(value, &mut expected).is_ok() && expected.0.is_empty()
-}
-
-/// Takes exactly these bytes and fails on others.
-struct Expected<'a>(&'a [u8]);
-
-impl Write for Expected<'_> {
-    fn write(&mut self, written: &[u8]) -> io::Result<usize> {
-        self.0 = self.0.strip_prefix(written).ok_or(io::ErrorKind::InvalidData)?;
-        Ok(written.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    let mut writer = Writer(Expected(bytes));
+    value.serialize(&mut writer).is_ok() && writer.0.0.is_empty()
 }
 
 #[cfg(test)]
@@ -155,6 +140,41 @@ mod tests {
         })
     }
 
+    /// What a general library writes of `value`.
+    fn written_by_library<T: Serialize>(value: &T) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        ciborium::into_writer(value, &mut bytes).expect("a vector takes all");
+        bytes
+    }
+
+    /// What a general library reads and writes again alike.
+    fn read_by_library<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+        let value = ciborium::from_reader(bytes).ok()?;
+        (written_by_library(&value) == bytes).then_some(value)
+    }
+
+    #[test]
+    fn lengths_and_numbers_are_written_as_a_library_does() {
+        let edges = [0, 23, 24, 255, 256, 65_535, 65_536];
+        for length in edges {
+            let text = "x".repeat(length);
+            assert_eq!(encode(&text), written_by_library(&text));
+            assert_eq!(decode(&encode(&text), 1 << 20), Ok(text));
+            let list = vec![1u8; length];
+            assert_eq!(encode(&list), written_by_library(&list));
+            let bytes = serde_bytes::ByteBuf::from(list);
+            assert_eq!(encode(&bytes), written_by_library(&bytes));
+            assert_eq!(decode(&encode(&bytes), 1 << 20), Ok(bytes));
+        }
+        let wide = [u64::from(u32::MAX), 1 << 32, i64::MAX as u64, u64::MAX];
+        for number in edges.map(|edge| edge as u64).into_iter().chain(wide) {
+            let signed = !(number as i64);
+            assert_eq!(encode(&number), written_by_library(&number));
+            assert_eq!(encode(&signed), written_by_library(&signed));
+            assert_eq!(decode(&encode(&(number, signed)), 32), Ok((number, signed)));
+        }
+    }
+
     proptest! {
         #[test]
         fn quick_and_slow_read_alike(
@@ -164,6 +184,7 @@ mod tests {
             kind in 0..3u8,
         ) {
             let mut bytes = encode(&value);
+            prop_assert_eq!(&bytes, &written_by_library(&value));
             // What we write, the quick reader reads: it is not only the slow one that works.
             let quick = Shapes::deserialize(&mut Reader::new(&bytes));
             prop_assert_eq!(quick.ok(), Some(value));
@@ -173,7 +194,9 @@ mod tests {
                 1 => bytes.insert(at, byte),
                 _ => drop(bytes.remove(at)),
             }
-            prop_assert_eq!(decode::<Shapes>(&bytes, 1 << 20), decode_slowly(&bytes));
+            let decoded = decode::<Shapes>(&bytes, 1 << 20);
+            prop_assert_eq!(&decoded, &decode_slowly(&bytes));
+            prop_assert_eq!(decoded.ok(), read_by_library(&bytes));
         }
     }
 

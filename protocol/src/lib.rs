@@ -25,6 +25,7 @@ pub mod round;
 pub mod run;
 pub mod update;
 pub mod weights;
+mod writer;
 
 pub use envelope::{Message, OpenError, Signed};
 pub use frontier::{FeedHead, FeedId, Frontier};

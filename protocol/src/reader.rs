@@ -15,16 +15,17 @@ use serde::forward_to_deserialize_any;
 /// Arrays and maps within each other; the deepest of ours has six.
 const DEPTH_MAX: u32 = 32;
 
-const UNSIGNED: u8 = 0;
-const NEGATIVE: u8 = 1;
-const BYTES: u8 = 2;
-const TEXT: u8 = 3;
-const ARRAY: u8 = 4;
-const MAP: u8 = 5;
-const SIMPLE: u8 = 7;
-const FALSE: u64 = 20;
-const TRUE: u64 = 21;
-const NULL: u64 = 22;
+// Major types (RFC 8949, section 3.1), then simple values (section 3.3).
+pub(crate) const UNSIGNED: u8 = 0;
+pub(crate) const NEGATIVE: u8 = 1;
+pub(crate) const BYTES: u8 = 2;
+pub(crate) const TEXT: u8 = 3;
+pub(crate) const ARRAY: u8 = 4;
+pub(crate) const MAP: u8 = 5;
+pub(crate) const SIMPLE: u8 = 7;
+pub(crate) const FALSE: u64 = 20;
+pub(crate) const TRUE: u64 = 21;
+pub(crate) const NULL: u64 = 22;
 const NULL_BYTE: u8 = SIMPLE << 5 | NULL as u8;
 
 /// Not something that this reader reads; the slow reader says why.
@@ -58,6 +59,7 @@ impl<'de> Reader<'de> {
     }
 
     /// The major type and the argument of the next item (RFC 8949, section 3).
+    #[inline]
     fn head(&mut self) -> Result<(u8, u64), Unread> {
         let (&first, rest) = self.rest.split_first().ok_or(Unread)?;
         self.rest = rest;
@@ -78,6 +80,7 @@ impl<'de> Reader<'de> {
         Ok(*array)
     }
 
+    #[inline]
     fn bytes(&mut self, length: u64) -> Result<&'de [u8], Unread> {
         let length = usize::try_from(length).map_err(|_| Unread)?;
         let (bytes, rest) = self.rest.split_at_checked(length).ok_or(Unread)?;
@@ -85,41 +88,44 @@ impl<'de> Reader<'de> {
         Ok(bytes)
     }
 
+    #[inline]
     fn text(&mut self, length: u64) -> Result<&'de str, Unread> {
         std::str::from_utf8(self.bytes(length)?).map_err(|_| Unread)
     }
 
-    /// What `read` makes of an array or a map of `length` items, all of which it must take.
-    fn items<T>(
-        &mut self,
-        length: u64,
-        read: impl FnOnce(&mut Items<'_, 'de>) -> Result<T, Unread>,
-    ) -> Result<T, Unread> {
+    /// The items of an array or a map of `length`.
+    #[inline]
+    fn items(&mut self, length: u64) -> Result<Items<'_, 'de>, Unread> {
         if self.depth == DEPTH_MAX {
             return Err(Unread);
         }
         self.depth += 1;
-        let mut items = Items { left: length, reader: self };
-        let value = read(&mut items)?;
-        if items.left > 0 {
-            return Err(Unread);
-        }
-        self.depth -= 1;
-        Ok(value)
+        Ok(Items { left: length, reader: self })
     }
 }
 
 impl<'de> Deserializer<'de> for &mut Reader<'de> {
     type Error = Unread;
 
+    // Inlined, so that what a visitor does not take costs nothing and what it makes is made in place:
+    // a record may have hundreds of subjects.
+    #[inline]
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
         match self.head()? {
             (UNSIGNED, value) => visitor.visit_u64(value),
             (NEGATIVE, value) => visitor.visit_i64(!i64::try_from(value).map_err(|_| Unread)?),
             (BYTES, length) => visitor.visit_borrowed_bytes(self.bytes(length)?),
             (TEXT, length) => visitor.visit_borrowed_str(self.text(length)?),
-            (ARRAY, length) => self.items(length, |items| visitor.visit_seq(items)),
-            (MAP, length) => self.items(length, |items| visitor.visit_map(items)),
+            (ARRAY, length) => {
+                let mut items = self.items(length)?;
+                let value = visitor.visit_seq(&mut items)?;
+                items.end(value)
+            }
+            (MAP, length) => {
+                let mut items = self.items(length)?;
+                let value = visitor.visit_map(&mut items)?;
+                items.end(value)
+            }
             (SIMPLE, FALSE) => visitor.visit_bool(false),
             (SIMPLE, TRUE) => visitor.visit_bool(true),
             (SIMPLE, NULL) => visitor.visit_unit(),
@@ -155,10 +161,11 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
                 let name = self.text(length)?;
                 visitor.visit_enum(BorrowedStrDeserializer::new(name))
             }
-            (MAP, 1) => self.items(1, |items| {
-                items.left = 0;
-                visitor.visit_enum(Variant(items.reader))
-            }),
+            (MAP, 1) => {
+                let items = self.items(0)?;
+                let value = visitor.visit_enum(Variant(items.reader))?;
+                items.end(value)
+            }
             _ => Err(Unread),
         }
     }
@@ -180,6 +187,13 @@ struct Items<'a, 'de> {
 }
 
 impl Items<'_, '_> {
+    /// Ends them, if all were taken.
+    #[inline]
+    fn end<T>(self, value: T) -> Result<T, Unread> {
+        self.reader.depth -= 1;
+        if self.left > 0 { Err(Unread) } else { Ok(value) }
+    }
+
     /// Whether there is another, which is then taken.
     const fn take(&mut self) -> bool {
         let is_there = self.left > 0;
@@ -196,6 +210,7 @@ impl Items<'_, '_> {
 impl<'de> SeqAccess<'de> for &mut Items<'_, 'de> {
     type Error = Unread;
 
+    #[inline]
     fn next_element_seed<T: DeserializeSeed<'de>>(
         &mut self,
         seed: T,
