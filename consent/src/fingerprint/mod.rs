@@ -11,15 +11,18 @@
 //! enough is a run's policy.
 
 pub mod audio;
+mod collapse;
 pub mod image;
 mod iscc_image;
 mod jpeg;
+mod minhash;
 pub mod passage;
 pub mod passage_index;
 mod pdq;
 mod picture;
 mod resample;
 pub mod text;
+mod xxh32;
 
 pub use audio::{AUDIO_DISTANCE_MAX, AudioError, audio_code, is_audio};
 pub use image::{ImageError, ImageFingerprint, image_fingerprint, is_image};
