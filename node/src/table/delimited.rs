@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use trainer::data::{Records, TableError};
 
-use super::row::{Names, Values};
+use super::row::{Cell, Names};
 use super::{Body, Raw};
 
 /// An open CSV or TSV file.
@@ -42,8 +42,7 @@ impl Delimited {
             return Ok(None);
         }
         self.number += 1;
-        let mut values = Values::default();
-        self.records.texts().for_each(|text| values.push_text(text));
+        let values = self.records.texts().into_iter().map(Cell::Text).collect();
         let body = Body::Values(Arc::clone(&self.names), values);
         Ok(Some(Raw { number: self.number, span: self.records.span(), body }))
     }

@@ -30,6 +30,5 @@ mod proof;
 mod readme;
 mod restart;
 mod scan;
-mod scan_terms;
 mod share;
 mod stewards;
