@@ -52,15 +52,21 @@ struct Counted {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SetAside(BTreeSet<RecordId>);
 
-/// Which works of a data set each claim of likeness would refuse, as many as the reach needs.
+/// Which works of a data set each claim of likeness would refuse, one more than the reach at most.
+///
+/// Works are told apart by half of their id: whoever makes two of one half only makes a claim reach
+/// less far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reach(BTreeMap<RecordId, BTreeSet<ContentId>>);
+pub struct Reach(BTreeMap<RecordId, BTreeSet<u128>>);
 
 impl Reach {
     /// Adds what was counted of another piece of the data set.
-    pub fn merge(&mut self, other: Self) {
+    pub fn merge(&mut self, other: Self, likeness: &Likeness) {
         for (record, works) in other.0 {
-            self.0.entry(record).or_default().extend(works);
+            let reached = self.0.entry(record).or_default();
+            let room = (likeness.reach_max as usize + 1).saturating_sub(reached.len());
+            let news: Vec<u128> = works.difference(reached).take(room).copied().collect();
+            reached.extend(news);
         }
     }
 
@@ -131,24 +137,28 @@ impl<'a> Gate<'a> {
     }
 
     /// Counts into `reach` what claims of likeness would refuse of these works: a data set that is
-    /// too large for [`Gate::set_aside`] is counted piece by piece, by gates of one policy.
+    /// too large for [`Gate::set_aside`] is counted piece by piece, by gates of one policy. Returns
+    /// whether there is any claim of likeness about them, whatever it says.
     pub fn count_reach<'w>(
         &self,
         works: impl IntoIterator<Item = &'w Work>,
         about: Use,
         reach: &mut Reach,
-    ) {
+    ) -> bool {
         let reach_max = self.policy.likeness.reach_max as usize;
+        let mut alike = false;
         for work in works.into_iter().filter(|work| work.marks.is_some()) {
             self.each_claim(work, about, |claim| {
+                alike |= claim.found.is_likeness();
                 if claim.found.is_likeness() && self.effective(&claim).restricts() {
                     let reached = reach.0.entry(claim.record).or_default();
                     if reached.len() <= reach_max && self.standing(&claim) < Standing::Registrar {
-                        reached.insert(work.content);
+                        reached.insert(half(&work.content));
                     }
                 }
             });
         }
+        alike
     }
 
     /// The answer without a permit: for telling people, not for using the work.
@@ -257,6 +267,11 @@ impl<'a> Gate<'a> {
     }
 }
 
+fn half(content: &ContentId) -> u128 {
+    let (halves, _) = content.as_bytes().as_chunks::<16>();
+    u128::from_be_bytes(halves[0])
+}
+
 fn joined(counted: &[Counted]) -> Value {
     counted.iter().fold(Value::Unset, |joined, counted| joined.join(counted.effective))
 }
@@ -331,6 +346,20 @@ mod tests {
         assert_eq!(denial.records, [id]);
         assert_eq!(check(2, USE).unwrap_err().reason, DenialReason::Silent);
         assert_eq!(check(1, Use::Mine).unwrap_err().reason, DenialReason::Silent);
+    }
+
+    #[test]
+    fn what_reaches_too_far_is_not_counted_on() {
+        let likeness = Likeness { reach_max: 3, ..Likeness::default() };
+        let (far, near) = (RecordId::of(b"far"), RecordId::of(b"near"));
+        let mut reach = Reach::default();
+        for part in 0..100u128 {
+            let works = |from: u128| (from..from + 3).collect();
+            let some = BTreeMap::from([(far, works(part * 2)), (near, works(7))]);
+            reach.merge(Reach(some), &likeness);
+        }
+        assert_eq!((reach.0[&far].len(), reach.0[&near].len()), (4, 3));
+        assert_eq!(reach.beyond(&likeness), SetAside([far].into()));
     }
 
     #[test]

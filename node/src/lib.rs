@@ -26,6 +26,7 @@ pub mod net;
 mod policy_file;
 mod recent;
 mod repo;
+mod room;
 mod run;
 mod scan;
 mod seen;

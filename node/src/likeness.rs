@@ -16,13 +16,20 @@ use std::sync::OnceLock;
 
 use consent::code::is_telling;
 use consent::fingerprint::{
-    AudioError, Passages, audio_code, image_fingerprint, is_audio, is_image, passages, text_code,
+    AudioError, ImageError, ImageFingerprint, Passages, audio_code, image_fingerprint_within,
+    image_memory_bytes, is_audio, is_image, passages, text_code,
 };
 use consent::{CodeKind, Marks, Subject};
-use protocol::limits::{PASSAGE_PARTS_NAMED_MAX, TEXT_BYTES_MAX};
+use protocol::limits::{IMAGE_MEMORY_BYTES_MAX, PASSAGE_PARTS_NAMED_MAX, TEXT_BYTES_MAX};
+
+use crate::room::Room;
 
 /// PDQ codes of pictures with less shape than this match much (ThreatExchange, `pdq/README`).
 const PDQ_QUALITY_MIN: u8 = 50;
+/// Memory in which pictures are decoded, however many threads do: as much as one may take.
+static PICTURES: Room = Room::new(IMAGE_MEMORY_BYTES_MAX);
+/// What decoders may take beside what a picture's header tells.
+const DECODER_BYTES: u64 = 4 << 20;
 /// Licences that many works carry, and that are nobody's work here.
 const LICENCES: [&str; 2] =
     [include_str!("../../LICENSE-APACHE"), include_str!("../../LICENSE-MIT")];
@@ -63,7 +70,7 @@ impl Likeness {
     }
 
     fn of_picture(bytes: &[u8]) -> Result<Self, String> {
-        let print = image_fingerprint(bytes).map_err(|error| error.to_string())?;
+        let print = fingerprint_in(&PICTURES, bytes).map_err(|error| error.to_string())?;
         let mut likeness =
             Self { codes: vec![(CodeKind::IsccImage, print.iscc)], ..Self::default() };
         if print.pdq_quality >= PDQ_QUALITY_MIN {
@@ -102,6 +109,23 @@ impl Likeness {
     }
 }
 
+/// The fingerprint of a picture, decoded in its share of the room.
+fn fingerprint_in(room: &Room, bytes: &[u8]) -> Result<ImageFingerprint, ImageError> {
+    let known = image_memory_bytes(bytes)?;
+    let share = room.take(2 * known + DECODER_BYTES);
+    match image_fingerprint_within(bytes, share.bytes()) {
+        // Some formats are unpacked by way of more than their header tells.
+        Err(ImageError::Memory { .. } | ImageError::Decode(image::ImageError::Limits(_)))
+            if share.bytes() < IMAGE_MEMORY_BYTES_MAX =>
+        {
+            drop(share);
+            let all = room.take(IMAGE_MEMORY_BYTES_MAX);
+            image_fingerprint_within(bytes, all.bytes())
+        }
+        print => print,
+    }
+}
+
 fn common() -> &'static [Passages] {
     static COMMON: OnceLock<Vec<Passages>> = OnceLock::new();
     COMMON.get_or_init(|| LICENCES.map(passages).into())
@@ -129,6 +153,26 @@ mod tests {
         assert!(named > 0 && named < marks.passages.len() / 2, "{named}");
         let licence = Likeness::of(LICENCES[0].as_bytes()).expect("a text").subjects();
         assert!(!licence.iter().any(|subject| matches!(subject, Subject::Passages(_))));
+    }
+
+    #[test]
+    fn pictures_are_decoded_in_the_room_that_there_is() {
+        let picture = image::RgbImage::from_fn(400, 300, |x, y| image::Rgb([x as u8, y as u8, 9]));
+        let mut png = std::io::Cursor::new(Vec::new());
+        picture.write_to(&mut png, image::ImageFormat::Png).expect("encoded");
+        let png = png.into_inner();
+        // Enough for one at a time: each waits for the others, and all are decoded.
+        let room = Room::new(DECODER_BYTES + 400 * 300 * 10);
+        let all = fingerprint_in(&PICTURES, &png).expect("a picture");
+        std::thread::scope(|scope| {
+            for _ in 0..16 {
+                let decode = || fingerprint_in(&room, &png).map_err(|error| error.to_string());
+                scope.spawn(move || assert_eq!(decode(), Ok(all)));
+            }
+        });
+        // Too little for any.
+        let error = fingerprint_in(&Room::new(100_000), &png).expect_err("no room");
+        assert!(matches!(error, ImageError::Memory { .. }), "{error}");
     }
 
     #[test]

@@ -117,7 +117,7 @@ fn of_table(path: &Path, format: Format) -> Result<Vec<Work>, String> {
             return Err(format!("has more than {TABLE_ROWS_MAX} rows; split the file"));
         }
         let number = raw.number;
-        let row = forms.row(raw).map_err(|why| format!("row {number}: {why}"))?;
+        let row = forms.row(&raw).map_err(|why| format!("row {number}: {why}"))?;
         let place = format!("{} row {number}", path.display());
         works.push(Work { place, content: row.content, likeness: None });
     }

@@ -427,12 +427,25 @@ pub const LISTS_WANTED_MAX: usize = 64;
 /// Parts of one text's passages that an opt-out names, those of the least fingerprints: all of a
 /// novel's, and an even sample of what is longer.
 pub const PASSAGE_PARTS_NAMED_MAX: usize = 16;
+/// The footer of a Parquet file in bytes: a hundred thousand pieces of columns. What is made of it takes
+/// some twenty times as much.
+pub const TABLE_FOOTER_BYTES_MAX: u64 = 16 << 20;
+/// The pages of a Parquet file that are held at one time, with what is made of them, in bytes: as much
+/// as decoding one picture takes.
+pub const TABLE_PAGES_BYTES_MAX: u64 = 1 << 30;
+/// Elements of lists in those pages.
+pub const TABLE_LEVELS_MAX: u64 = 8 << 20;
+/// A row of a Parquet file in bytes: a picture, and 4 MiB of what is said of it.
+pub const TABLE_ROW_BYTES_MAX: usize = 68 << 20;
 /// A line of a JSON Lines file in bytes: a row may hold a picture in base64.
 pub const JSON_LINE_BYTES_MAX: usize = 16 << 20;
 /// A text in bytes that is compared by its passages.
 pub const TEXT_BYTES_MAX: usize = 64 << 20;
-/// Items of a scan that are read, or decided on under one lock of the ledger, at once.
-pub const SCAN_BATCH_ITEMS: usize = 512;
+/// Items of a scan that are read, or decided on under one lock of the ledger, at once: some
+/// milliseconds.
+pub const SCAN_BATCH_ITEMS: usize = 4_096;
+/// For how many of them an item counts that may be like others: finding those takes as much longer.
+pub const SCAN_BATCH_ALIKE: usize = 16;
 /// The same in bytes of rows.
 pub const SCAN_BATCH_BYTES_MAX: usize = 32 << 20;
 /// One item of a scan between its passes, in bytes: the fingerprints of the longest text.

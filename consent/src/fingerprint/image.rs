@@ -57,7 +57,7 @@ pub enum ImageError {
         height: u32,
     },
     /// Decoding would take more memory than it may.
-    #[error("a picture takes {bytes} bytes to decode, it may take {IMAGE_MEMORY_BYTES_MAX}")]
+    #[error("a picture takes {bytes} bytes to decode, at most {IMAGE_MEMORY_BYTES_MAX} are given")]
     Memory {
         /// What it would take.
         bytes: u64,
@@ -96,7 +96,22 @@ pub fn is_image(bytes: &[u8]) -> bool {
 ///
 /// Takes up to [`IMAGE_MEMORY_BYTES_MAX`] of memory, about 4 bytes a pixel for common files.
 pub fn image_fingerprint(bytes: &[u8]) -> Result<ImageFingerprint, ImageError> {
-    let picture = Picture::decode(bytes)?;
+    image_fingerprint_within(bytes, IMAGE_MEMORY_BYTES_MAX)
+}
+
+/// How many bytes of memory [`image_fingerprint`] takes that are known from the header; decoders of
+/// formats but JPEG may take more by the way.
+pub fn image_memory_bytes(bytes: &[u8]) -> Result<u64, ImageError> {
+    Picture::memory_bytes(bytes)
+}
+
+/// As [`image_fingerprint`], with so many bytes of memory at most: for those who decode several
+/// pictures at once.
+pub fn image_fingerprint_within(
+    bytes: &[u8],
+    memory_bytes_max: u64,
+) -> Result<ImageFingerprint, ImageError> {
+    let picture = Picture::decode(bytes, memory_bytes_max)?;
     let pdq = pdq(&picture.whole);
     Ok(ImageFingerprint {
         pdq: pdq.dihedral[0],
@@ -229,7 +244,7 @@ mod tests {
         }
         assert_refused(&resized_header(PROGRESSIVE, 9_999, 9_999), "cannot hold 9999 x 9999");
         // Four kinds of coefficients of so many pixels are beyond the memory, file or not.
-        assert_refused(&resized_header(CMYK, 9_999, 9_999), "it may take 1073741824");
+        assert_refused(&resized_header(CMYK, 9_999, 9_999), "at most 1073741824 are given");
         assert_refused(&resized_header(PROGRESSIVE, 0, 9), "does not decode");
 
         let mut gif = encoded(&small(), ImageFormat::Gif);
@@ -240,6 +255,24 @@ mod tests {
         assert_refused(&bmp, "65535 x 65535");
         bmp[18..22].fill(0);
         assert_refused(&bmp, "does not decode");
+    }
+
+    #[test]
+    fn a_picture_is_decoded_within_what_its_header_says() {
+        for (format, pixel_bytes) in
+            FORMATS.into_iter().zip([9 + 2, 3 + 2, 4 + 2, 3 + 2, 3 + 2, 3 + 2])
+        {
+            let bytes = encoded(&small(), format);
+            let taken = image_memory_bytes(&bytes).unwrap();
+            assert_eq!(taken, 40 * 24 * pixel_bytes, "{format:?}");
+            assert!(matches!(
+                image_fingerprint_within(&bytes, taken / 2),
+                Err(ImageError::Memory { .. } | ImageError::Decode(image::ImageError::Limits(_)))
+            ));
+            let whole = image_fingerprint_within(&bytes, 2 * taken + (1 << 20)).unwrap();
+            assert_eq!(whole, image_fingerprint(&bytes).unwrap());
+        }
+        assert!(image_memory_bytes(&resized_header(PROGRESSIVE, 65_535, 65_535)).is_err());
     }
 
     #[test]

@@ -25,7 +25,10 @@ pub mod text;
 mod xxh32;
 
 pub use audio::{AUDIO_DISTANCE_MAX, AudioError, audio_code, is_audio};
-pub use image::{ImageError, ImageFingerprint, image_fingerprint, is_image};
+pub use image::{
+    ImageError, ImageFingerprint, image_fingerprint, image_fingerprint_within, image_memory_bytes,
+    is_image,
+};
 pub use passage::{PASSAGES_SHARED_MIN, Passages, PassagesError, passages};
 pub use passage_index::{PassageHit, PassageIndex, PassageIndexError};
 pub use text::{TEXT_DISTANCE_MAX, text_code};

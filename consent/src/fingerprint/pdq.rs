@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_turned_or_mirrored_picture_has_the_hash_of_that_orientation() {
-        let picture = || Picture::decode(vector!("landscape-101.jpg")).unwrap().whole;
+        let picture = || Picture::decode(vector!("landscape-101.jpg"), u64::MAX).unwrap().whole;
         let hashes = pdq(&picture()).dihedral;
         let orientations = [
             Orientation::NoTransforms,

@@ -8,14 +8,14 @@
 //!
 //! What it is not: exact. Another decoder gives other last bits.
 
-use std::io::Cursor;
+use std::io::{BufRead, Cursor, Seek};
 
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use protocol::limits::{IMAGE_BYTES_MAX, IMAGE_MEMORY_BYTES_MAX, IMAGE_PIXELS_MAX, IMAGE_SIDE_MAX};
 
 use super::image::ImageError;
-use super::jpeg::decode_jpeg;
+use super::jpeg::{decode_jpeg, jpeg_memory_bytes};
 
 /// Sizes of a BMP file's second header; its first two letters alone begin many a text.
 const BMP_HEADER_BYTES: [u32; 7] = [12, 40, 52, 56, 64, 108, 124];
@@ -114,13 +114,25 @@ pub(super) struct Picture {
 }
 
 impl Picture {
-    pub(super) fn decode(bytes: &[u8]) -> Result<Self, ImageError> {
-        if bytes.len() > IMAGE_BYTES_MAX {
-            return Err(ImageError::Bytes { bytes: bytes.len() });
+    /// Decodes a picture, with so many bytes of memory at most.
+    pub(super) fn decode(bytes: &[u8], memory_bytes_max: u64) -> Result<Self, ImageError> {
+        match format(bytes)? {
+            Format::Jpeg => decode_jpeg(bytes, memory_bytes_max),
+            Format::Other(format) => decode_other(bytes, format, memory_bytes_max),
         }
-        match Format::of(bytes).ok_or(ImageError::Format)? {
-            Format::Jpeg => decode_jpeg(bytes),
-            Format::Other(format) => decode_other(bytes, format),
+    }
+
+    /// How many bytes of memory decoding takes that are known from the header.
+    pub(super) fn memory_bytes(bytes: &[u8]) -> Result<u64, ImageError> {
+        match format(bytes)? {
+            Format::Jpeg => jpeg_memory_bytes(bytes),
+            Format::Other(format) => {
+                let reader = ImageReader::with_format(Cursor::new(bytes), format);
+                let decoder = limited(reader, IMAGE_MEMORY_BYTES_MAX).into_decoder()?;
+                let (width, height) = decoder.dimensions();
+                let pixel_bytes = u64::from(decoder.color_type().bytes_per_pixel());
+                check(width, height, pixel_bytes, IMAGE_MEMORY_BYTES_MAX)
+            }
         }
     }
 
@@ -235,9 +247,21 @@ fn on_white(rgb: [u8; 3], opacity: u8) -> [u8; 3] {
     })
 }
 
-/// Refuses sizes and memory beyond the bounds; `pixel_bytes` is the decoder's share, output
-/// included.
-pub(super) fn check(width: u32, height: u32, pixel_bytes: u64) -> Result<(), ImageError> {
+fn format(bytes: &[u8]) -> Result<Format, ImageError> {
+    if bytes.len() > IMAGE_BYTES_MAX {
+        return Err(ImageError::Bytes { bytes: bytes.len() });
+    }
+    Format::of(bytes).ok_or(ImageError::Format)
+}
+
+/// Refuses sizes and memory beyond the bounds, and says how many bytes it takes; `pixel_bytes` is the
+/// decoder's share, output included.
+pub(super) fn check(
+    width: u32,
+    height: u32,
+    pixel_bytes: u64,
+    memory_bytes_max: u64,
+) -> Result<u64, ImageError> {
     let pixels = u64::from(width) * u64::from(height);
     let longest = width.max(height);
     if pixels == 0 || pixels > IMAGE_PIXELS_MAX || longest > IMAGE_SIDE_MAX {
@@ -245,25 +269,39 @@ pub(super) fn check(width: u32, height: u32, pixel_bytes: u64) -> Result<(), Ima
     }
     // Our grey plane, twice: a turned or trimmed one is made beside it.
     let bytes = pixels * (pixel_bytes + 2);
-    if bytes > IMAGE_MEMORY_BYTES_MAX { Err(ImageError::Memory { bytes }) } else { Ok(()) }
+    if bytes > memory_bytes_max { Err(ImageError::Memory { bytes }) } else { Ok(bytes) }
 }
 
-fn decode_other(bytes: &[u8], format: ImageFormat) -> Result<Picture, ImageError> {
+fn limits(memory_bytes_max: u64) -> Limits {
     let mut limits = Limits::default();
     limits.max_image_width = Some(IMAGE_SIDE_MAX);
     limits.max_image_height = Some(IMAGE_SIDE_MAX);
-    limits.max_alloc = Some(IMAGE_MEMORY_BYTES_MAX);
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    reader.limits(limits.clone());
-    let mut decoder = reader.into_decoder()?;
+    limits.max_alloc = Some(memory_bytes_max);
+    limits
+}
+
+fn limited<R>(mut reader: ImageReader<R>, memory_bytes_max: u64) -> ImageReader<R>
+where
+    R: BufRead + Seek,
+{
+    reader.limits(limits(memory_bytes_max));
+    reader
+}
+
+fn decode_other(
+    bytes: &[u8],
+    format: ImageFormat,
+    memory_bytes_max: u64,
+) -> Result<Picture, ImageError> {
+    let reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut decoder = limited(reader, memory_bytes_max).into_decoder()?;
     let (width, height) = decoder.dimensions();
     let kind = decoder.color_type();
-    check(width, height, u64::from(kind.bytes_per_pixel()))?;
+    check(width, height, u64::from(kind.bytes_per_pixel()), memory_bytes_max)?;
     let orientation = decoder.orientation()?;
     let decoded_bytes = decoder.total_bytes();
     let planes_bytes = 2 * u64::from(width) * u64::from(height);
-    limits.max_alloc = Some(IMAGE_MEMORY_BYTES_MAX - planes_bytes);
-    decoder.set_limits(limits)?;
+    decoder.set_limits(limits(memory_bytes_max - planes_bytes))?;
     let mut decoded = vec![0; decoded_bytes as usize];
     decoder.read_image(&mut decoded)?;
     let (width, height) = (width as usize, height as usize);
@@ -309,8 +347,12 @@ mod tests {
         encoder.write_image(picture, width, height, ExtendedColorType::Rgb8).unwrap();
     }
 
+    fn decoded(bytes: &[u8]) -> Picture {
+        Picture::decode(bytes, IMAGE_MEMORY_BYTES_MAX).unwrap()
+    }
+
     fn plane(bytes: &[u8]) -> Grey {
-        Picture::decode(bytes).unwrap().whole
+        decoded(bytes).whole
     }
 
     /// The largest difference of two planes of one size.
@@ -375,13 +417,13 @@ mod tests {
         for orientation in 1..=8 {
             let mut turned = DynamicImage::from(bordered.clone());
             turned.apply_orientation(Orientation::from_exif(orientation).unwrap());
-            let expected = Picture::decode(&encoded(turned, ImageFormat::Png)).unwrap();
+            let expected = decoded(&encoded(turned, ImageFormat::Png));
             let mut png = Vec::new();
             encode_with_exif(PngEncoder::new(&mut png), &bordered, orientation);
             let mut webp = Vec::new();
             encode_with_exif(WebPEncoder::new_lossless(&mut webp), &bordered, orientation);
             for bytes in [png, webp] {
-                let found = Picture::decode(&bytes).unwrap();
+                let found = decoded(&bytes);
                 assert_eq!(difference(&found.whole, &expected.whole), 0);
                 assert_eq!(difference(found.without_border(), expected.without_border()), 0);
             }
@@ -398,17 +440,17 @@ mod tests {
         for format in [ImageFormat::Png, ImageFormat::Jpeg] {
             let mut bordered = RgbImage::from_pixel(96, 64, Rgb([9, 9, 9]));
             image::imageops::replace(&mut bordered, &inner, 16, 16);
-            let found = Picture::decode(&encoded(bordered, format)).unwrap();
+            let found = decoded(&encoded(bordered, format));
             let found = found.without_border();
             assert!(found.width.abs_diff(48) <= 16 && found.height.abs_diff(32) <= 16);
             // Green and red of the same grey: no border, though grey alone sees nothing else.
             let level = |x: u32| if x % 32 < 16 { Rgb([0, 100, 0]) } else { Rgb([196, 0, 0]) };
             let striped = RgbImage::from_fn(96, 64, |x, _| level(x));
-            let found = Picture::decode(&encoded(striped, format)).unwrap();
+            let found = decoded(&encoded(striped, format));
             assert_eq!((found.without_border().width, found.without_border().height), (80, 64));
         }
         let plain = encoded(RgbImage::from_pixel(20, 10, Rgb([7, 8, 9])), ImageFormat::Png);
-        assert_eq!(Picture::decode(&plain).unwrap().without_border().width, 20);
+        assert_eq!(decoded(&plain).without_border().width, 20);
     }
 
     #[test]

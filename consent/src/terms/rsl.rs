@@ -5,6 +5,8 @@
 //! otherwise it is constrained. A licence that names no use constrains them all if it asks for
 //! anything, and says nothing if it does not.
 //!
+//! A robots.txt names such documents in `License` lines; whoever has the one must bring the others.
+//!
 //! Invariants: words of drafts before 1.0 are known too; a use that is not known makes the document
 //! unreadable, permitted or prohibited, and so does a document type. What it is not: a buyer of
 //! licences. The document is kept, or its hash where it is long.
@@ -29,14 +31,34 @@ pub fn read(bytes: &[u8]) -> Found {
 /// What a document that was found on the host of `address` says of the resource there. All contents
 /// that match count, the strictest first: a document that speaks twice of one asset is not RSL.
 pub fn read_for(bytes: &[u8], address: &Address) -> Found {
-    let terms = terms(bytes).map(|mut terms| {
-        terms.retain(|term| match &term.scope {
-            Scope::Place(place) => place.covers_address(address),
-            scope => scope.covers_path(address.path()),
-        });
-        terms
-    });
-    Found::of(Scheme::Rsl, terms)
+    of_address(&read(bytes), address)
+}
+
+/// As [`read_for`], of a document that was read once for many addresses.
+pub fn of_address(document: &Found, address: &Address) -> Found {
+    if document.fault().is_some() {
+        return document.clone();
+    }
+    let covers = |term: &&Term| match &term.scope {
+        Scope::Place(place) => place.covers_address(address),
+        scope => scope.covers_path(address.path()),
+    };
+    Found::of(Scheme::Rsl, Ok(document.terms().iter().filter(covers).cloned().collect()))
+}
+
+/// The documents that a robots.txt names, each once, in order.
+pub fn named_in_robots(bytes: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let mut named: Vec<String> = Vec::new();
+    for line in text.trim_start_matches('\u{feff}').split(['\r', '\n']) {
+        let Some((name, value)) = line.split_once(':') else { continue };
+        let url = value.split_whitespace().next().unwrap_or_default();
+        let is_licence = name.trim().eq_ignore_ascii_case("license");
+        if is_licence && !url.is_empty() && !named.iter().any(|known| known == url) {
+            named.push(url.to_owned());
+        }
+    }
+    named
 }
 
 /// The uses that a prohibition and that a permission of this word speak of.
@@ -189,6 +211,16 @@ mod tests {
         assert_eq!(found.terms()[0].policy_url.as_deref(), Some("https://example.org/form"));
         assert_eq!(found.terms()[0].verbatim(Scheme::Rsl), Some(paid.as_str()));
         assert_eq!(found.terms()[0].qualifiers, ["payment crawl"]);
+    }
+
+    #[test]
+    fn a_robots_txt_names_documents() {
+        let robots = b"\xef\xbb\xbfLicense: https://example.org/rsl.xml # all\r\nUser-agent: *\r\n\
+            license:https://example.org/other.xml\nAllow: /\n LICENSE : https://example.org/rsl.xml\n\
+            License:\n# License: https://example.org/none.xml\nLicensed: x";
+        let named = ["https://example.org/rsl.xml", "https://example.org/other.xml"];
+        assert_eq!(named_in_robots(robots), named);
+        assert_eq!(named_in_robots(b"\xff: \xff"), [""; 0]);
     }
 
     #[test]

@@ -38,6 +38,11 @@ impl ProgressSender {
             room.send(Progress { what: what.to_owned(), done, total, unit: unit.to_owned() });
         }
     }
+
+    /// Whether somebody listened and does no more.
+    pub fn is_left(&self) -> bool {
+        self.0.as_ref().is_some_and(mpsc::Sender::is_closed)
+    }
 }
 
 #[cfg(test)]
@@ -55,7 +60,9 @@ mod tests {
             lines += 1;
         }
         assert_eq!(lines, API_PROGRESS_MAX);
+        assert!(!sender.is_left());
         drop(receiver);
+        assert!(sender.is_left() && !ProgressSender::none().is_left());
         sender.send("counting", 1_000, None, "samples");
         ProgressSender::none().send("nothing", 0, None, "bytes");
     }

@@ -23,8 +23,10 @@ use super::progress::Reporter;
 use super::table::{Table, pairs};
 use super::units::{count, duration, shorts};
 
-/// Refused items that a table shows.
+/// Refused items that a table shows, and licences.
 const SHOWN: usize = 20;
+/// Records that a line names.
+const RECORDS_SHOWN: usize = 4;
 
 /// What can be typed after `accord consent scan`.
 #[derive(Debug, Args)]
@@ -76,6 +78,9 @@ pub(super) struct ScanArguments {
     /// Its .well-known/tdmrep.json.
     #[arg(long, value_name = "FILE", requires = "base")]
     tdmrep: Option<PathBuf>,
+    /// An RSL document of it, as its robots.txt names them in `License` lines; may be given again.
+    #[arg(long, value_name = "FILE", requires = "base")]
+    rsl: Vec<PathBuf>,
 }
 
 pub(super) async fn act(context: &Context, arguments: ScanArguments) -> Result<(), CliError> {
@@ -123,6 +128,7 @@ fn request(arguments: ScanArguments, items: Option<String>) -> Result<ScanReques
             robots: path(&arguments.robots)?,
             ai_txt: path(&arguments.ai_txt)?,
             tdmrep: path(&arguments.tdmrep)?,
+            rsl: arguments.rsl.iter().map(|path| absolute_text(path)).collect::<Result<_, _>>()?,
         }),
     };
     let ScanArguments { content, url, author, licence, .. } = arguments;
@@ -167,7 +173,11 @@ fn text(reply: &ScanReply, about: &str, refusals: bool, style: Style) -> String 
     ];
     let by_record =
         |(record, count): &(_, u64)| format!("{count} by {}", super::units::short(record));
-    let records: Vec<String> = reply.records.iter().take(SHOWN).map(by_record).collect();
+    let mut records: Vec<String> =
+        reply.records.iter().take(RECORDS_SHOWN).map(by_record).collect();
+    if reply.records.len() > RECORDS_SHOWN {
+        records.push("fewer by others".to_owned());
+    }
     lines.push(("by record", records.join(", ")));
     let licence = |(name, (all, used)): (&String, &(u64, u64))| format!("{used} of {all} {name}");
     let licences: Vec<String> = reply.licences.iter().take(SHOWN).map(licence).collect();

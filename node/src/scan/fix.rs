@@ -17,14 +17,18 @@ use std::time::SystemTime;
 use protocol::ContentId;
 
 use super::ScanError;
-use super::item::State;
-use super::spool::Spool;
+use super::bits::Bits;
 use crate::table::{self, Format, Table};
+
+/// Rows that are copied at once, in bytes.
+const SPAN_BYTES_MAX: u64 = 1 << 20;
 
 /// A file as it was when it was read, and how many items it gave.
 #[derive(Debug)]
 pub(super) struct Stamp {
     pub items: u64,
+    /// What it was, if it is one item.
+    pub content: Option<ContentId>,
     length: u64,
     modified: Option<SystemTime>,
 }
@@ -34,6 +38,7 @@ impl Stamp {
         let metadata = fs::metadata(path).ok();
         Self {
             items: 0,
+            content: None,
             length: metadata.as_ref().map_or(0, fs::Metadata::len),
             modified: metadata.and_then(|metadata| metadata.modified().ok()),
         }
@@ -50,46 +55,22 @@ impl Stamp {
     }
 }
 
-/// Which items are allowed: a bit for each.
-#[derive(Debug, Default)]
-pub(super) struct Allowed {
-    bits: Vec<u64>,
-    items: u64,
-}
-
-impl Allowed {
-    pub(super) fn push(&mut self, allowed: bool) {
-        if self.items.is_multiple_of(64) {
-            self.bits.push(0);
-        }
-        if let Some(last) = self.bits.last_mut() {
-            *last |= u64::from(allowed) << (self.items % 64);
-        }
-        self.items += 1;
-    }
-
-    fn has(&self, item: u64) -> bool {
-        self.bits.get((item / 64) as usize).is_some_and(|bits| bits >> (item % 64) & 1 == 1)
-    }
-
-    fn any(&self, items: Range<u64>) -> bool {
-        items.into_iter().any(|item| self.has(item))
-    }
-}
-
 /// What to write, of what, to where.
 pub(super) struct Fix<'a> {
     /// What was scanned.
     pub root: &'a Path,
     pub files: &'a [PathBuf],
     pub stamps: &'a [Stamp],
-    pub allowed: &'a Allowed,
+    pub allowed: &'a Bits,
     pub target: &'a Path,
 }
 
 impl Fix<'_> {
-    /// Writes it.
-    pub(super) fn write(&self, spool: &mut Spool) -> Result<(), ScanError> {
+    /// Writes it. `go_on` hears how many items are done, and may end it.
+    pub(super) fn write(
+        &self,
+        go_on: impl Fn(u64) -> Result<(), ScanError>,
+    ) -> Result<(), ScanError> {
         if self.target.exists() {
             return Err(ScanError::InTheWay(self.target.to_owned()));
         }
@@ -103,12 +84,11 @@ impl Fix<'_> {
         if is_folder {
             fs::create_dir(&whole).map_err(failed)?;
         }
-        let mut contents = Contents::new(spool).map_err(ScanError::Spool)?;
         let mut first = 0;
         for (path, stamp) in self.files.iter().zip(self.stamps) {
+            go_on(first)?;
             let items = first..first + stamp.items;
             first = items.end;
-            let content = contents.skip(stamp.items).map_err(ScanError::Spool)?;
             let below = path.strip_prefix(self.root).unwrap_or(path);
             let target = if is_folder { whole.join(below) } else { whole.clone() };
             // Of a table alone the header is worth keeping.
@@ -118,10 +98,14 @@ impl Fix<'_> {
             if let Some(parent) = target.parent() {
                 fs::create_dir_all(parent).map_err(failed)?;
             }
-            let made = self.file(path, &target, items, content).and_then(|()| {
+            let tell = |done| go_on(done).is_ok();
+            let made = self.file(path, &target, items, stamp, &tell).and_then(|()| {
                 if stamp.is_of(path) { Ok(()) } else { Err("changed while it was scanned".into()) }
             });
-            made.map_err(|why| ScanError::Fix(path.clone(), why))?;
+            if let Err(why) = made {
+                go_on(first)?;
+                return Err(ScanError::Fix(path.clone(), why));
+            }
         }
         if whole.exists() { fs::rename(&whole, self.target).map_err(failed) } else { Ok(()) }
     }
@@ -131,7 +115,8 @@ impl Fix<'_> {
         path: &Path,
         target: &Path,
         items: Range<u64>,
-        content: Option<ContentId>,
+        stamp: &Stamp,
+        tell: &dyn Fn(u64) -> bool,
     ) -> Result<(), String> {
         let failed = |error: io::Error| error.to_string();
         match Format::of(path) {
@@ -140,15 +125,17 @@ impl Fix<'_> {
                 let mut hasher = blake3::Hasher::new();
                 hasher.update_reader(File::open(target).map_err(failed)?).map_err(failed)?;
                 let copied = ContentId::from_bytes(*hasher.finalize().as_bytes());
-                if content == Some(copied) { Ok(()) } else { Err("its bytes changed".to_owned()) }
+                let same = stamp.content == Some(copied);
+                if same { Ok(()) } else { Err("its bytes changed".to_owned()) }
             }
             Some(Format::Parquet) => {
-                let keep =
-                    |row: u64| items.start + row < items.end && self.allowed.has(items.start + row);
                 let file = File::create(target).map_err(failed)?;
-                table::parquet::copy_rows(path, file, keep).map(|_| ())
+                let rows = items.end - items.start;
+                let keep = |row: u64| row < rows && self.allowed.has(items.start + row);
+                let tell = |row| tell(items.start + row);
+                table::parquet::copy_rows(path, file, rows, keep, tell).map(|_| ())
             }
-            Some(format) => self.spans(path, format, target, items),
+            Some(format) => self.spans(path, format, target, items, tell),
         }
     }
 
@@ -159,6 +146,7 @@ impl Fix<'_> {
         format: Format,
         target: &Path,
         items: Range<u64>,
+        tell: &dyn Fn(u64) -> bool,
     ) -> Result<(), String> {
         let failed = |error: io::Error| error.to_string();
         let mut table = Table::open(path, format)?;
@@ -172,59 +160,24 @@ impl Fix<'_> {
             at = span.start + copied;
             Ok(())
         };
-        copy(table.header()).map_err(failed)?;
+        // Rows that follow each other are copied at once.
+        let mut span = table.header();
         for item in items {
             // After a fault there are no more rows, and its item is not allowed.
             let Ok(Some(raw)) = table.next_row() else { break };
-            if self.allowed.has(item) {
-                copy(raw.span).map_err(failed)?;
+            if !self.allowed.has(item) {
+                continue;
+            }
+            if span.end == raw.span.start && span.end - span.start < SPAN_BYTES_MAX {
+                span.end = raw.span.end;
+                continue;
+            }
+            copy(std::mem::replace(&mut span, raw.span)).map_err(failed)?;
+            if !tell(item) {
+                return Err("stopped".to_owned());
             }
         }
+        copy(span).map_err(failed)?;
         out.flush().map_err(failed)
-    }
-}
-
-/// The ids of items as they were read.
-struct Contents<'a> {
-    reading: super::spool::Reading<'a>,
-    batch: std::vec::IntoIter<super::item::Item>,
-}
-
-impl<'a> Contents<'a> {
-    fn new(spool: &'a mut Spool) -> io::Result<Self> {
-        Ok(Self { reading: spool.read()?, batch: Vec::new().into_iter() })
-    }
-
-    /// Goes `items` further; returns the id of the first of them.
-    fn skip(&mut self, items: u64) -> io::Result<Option<ContentId>> {
-        let mut first = None;
-        for at in 0..items {
-            let item = loop {
-                match self.batch.next() {
-                    Some(item) => break item,
-                    None => self.batch = self.reading.batch()?.into_iter(),
-                }
-                if self.batch.len() == 0 {
-                    return Err(io::Error::other("fewer items than were put aside"));
-                }
-            };
-            if let (0, State::Read(works, _)) = (at, &item.state) {
-                first = works.first().map(|known| known.content);
-            }
-        }
-        Ok(first)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bit_for_each_item() {
-        let mut allowed = Allowed::default();
-        (0..200).for_each(|item| allowed.push(item % 3 == 0));
-        assert!((0..200).all(|item| allowed.has(item) == (item % 3 == 0)));
-        assert!(!allowed.has(200) && allowed.any(64..67) && !allowed.any(64..66));
     }
 }

@@ -6,12 +6,11 @@
 //! Invariants: what cannot be understood is unreadable, never an item of which less is known. What
 //! it is not: the answer (see `judge`).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use consent::terms::{Address, Found, cawg, iptc, tdmrep, x_robots};
 use consent::{CodeKind, Marks, Use, Work};
 use protocol::{ContentId, PublicKey};
-use serde::{Deserialize, Serialize};
 
 use super::ScanOrder;
 use super::site::TOKEN;
@@ -24,18 +23,29 @@ use crate::table::{Raw, Row, RowForms};
 const TERM_CHARS_MAX: usize = 200;
 
 /// An item.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Item {
-    /// Which: a path, or a path and a row.
-    pub place: String,
+    /// Which.
+    pub place: Place,
     /// Its licence, if a column names it.
     pub licence: Option<String>,
     /// What is known of it.
     pub state: State,
 }
 
+/// Where an item is. Files have numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A file.
+    File(usize),
+    /// A row of a table, by its number there.
+    Row(usize, u64),
+    /// Something that is no file, in a line.
+    Said(String),
+}
+
 /// What is known of an item.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum State {
     /// Nothing, and why.
     Unreadable(String),
@@ -44,18 +54,22 @@ pub(super) enum State {
 }
 
 /// A work, in a form that can be put aside.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Known {
     /// Its content id.
     pub content: ContentId,
-    codes: Vec<(u8, [u8; 32])>,
-    passages: Vec<u64>,
-    makers: Vec<PublicKey>,
-    addresses: Vec<String>,
+    /// Its codes, by the number of their kind.
+    pub codes: Vec<(u8, [u8; 32])>,
+    /// Its passages' fingerprints.
+    pub passages: Vec<u64>,
+    /// Who made it.
+    pub makers: Vec<PublicKey>,
+    /// Where it was found; each is an address.
+    pub addresses: Vec<String>,
 }
 
 /// An outside term that refuses an item.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Word {
     /// Its scheme.
     pub scheme: String,
@@ -63,7 +77,29 @@ pub(super) struct Word {
     pub term: String,
 }
 
+impl Place {
+    /// In words.
+    pub(super) fn text(&self, files: &[PathBuf]) -> String {
+        match self {
+            Self::File(file) => files[*file].display().to_string(),
+            Self::Row(file, row) => format!("{} row {row}", files[*file].display()),
+            Self::Said(said) => said.clone(),
+        }
+    }
+}
+
 impl Known {
+    /// A work of which only the bytes are known.
+    pub(super) const fn of(content: ContentId) -> Self {
+        Self {
+            content,
+            codes: Vec::new(),
+            passages: Vec::new(),
+            makers: Vec::new(),
+            addresses: Vec::new(),
+        }
+    }
+
     fn new(content: ContentId, marks: Marks, url: Option<&String>) -> Self {
         let at = |kind| CodeKind::ALL.iter().position(|it| *it == kind).unwrap_or_default() as u8;
         let codes = marks.codes.into_iter().map(|(kind, code)| (at(kind), code)).collect();
@@ -76,16 +112,18 @@ impl Known {
         !self.codes.is_empty() || !self.passages.is_empty()
     }
 
-    /// The work as a gate takes it.
-    pub(super) fn work(&self) -> Work {
+    /// The work as a gate takes it. Without its likeness, if that is known to find nothing.
+    pub(super) fn work(&self, alike: bool) -> Work {
         let Self { content, codes, passages, makers, addresses } = self;
-        if !self.is_alike() && makers.is_empty() && addresses.is_empty() {
+        let alike = alike && self.is_alike();
+        if !alike && makers.is_empty() && addresses.is_empty() {
             return Work::from(*content);
         }
         let kind = |at: u8| CodeKind::ALL.get(usize::from(at)).copied();
+        let known = |(at, code): &(u8, [u8; 32])| Some((kind(*at)?, *code));
         let marks = Marks {
-            codes: codes.iter().filter_map(|(at, code)| Some((kind(*at)?, *code))).collect(),
-            passages: passages.clone(),
+            codes: codes.iter().filter(|_| alike).filter_map(known).collect(),
+            passages: if alike { passages.clone() } else { Vec::new() },
             makers: makers.clone(),
             // They were read when the item was.
             addresses: addresses.iter().filter_map(|url| Address::parse(url).ok()).collect(),
@@ -97,28 +135,21 @@ impl Known {
 /// What looks at items; one for all threads.
 pub(super) struct Look<'a> {
     pub order: &'a ScanOrder,
-    pub files: &'a [std::path::PathBuf],
+    pub files: &'a [PathBuf],
 }
 
 impl Look<'_> {
     /// Looks at an item. Whatever is wrong with it is in the item.
-    pub(super) fn at(&self, raw: RawItem, forms: &mut RowForms) -> Item {
-        let path = &self.files[raw.file()];
-        let mut item = Item {
-            place: path.display().to_string(),
-            licence: None,
-            state: State::Unreadable(String::new()),
-        };
-        let state = match raw {
-            RawItem::Broken(_, why) => Err(why),
-            RawItem::File(_) => self.file(path),
+    pub(super) fn at(&self, raw: &RawItem, forms: &mut RowForms) -> Item {
+        let (mut licence, file) = (None, raw.file());
+        let (place, state) = match raw {
+            RawItem::Broken(_, why) => (Place::File(file), Err(why.clone())),
+            RawItem::File(_) => (Place::File(file), self.file(&self.files[file])),
             RawItem::Row(_, raw) => {
-                item.place += &format!(" row {}", raw.number);
-                self.row(raw, forms, &mut item.licence)
+                (Place::Row(file, raw.number), self.row(raw, forms, &mut licence))
             }
         };
-        item.state = state.unwrap_or_else(State::Unreadable);
-        item
+        Item { place, licence, state: state.unwrap_or_else(State::Unreadable) }
     }
 
     fn file(&self, path: &Path) -> Result<State, String> {
@@ -141,7 +172,7 @@ impl Look<'_> {
 
     fn row(
         &self,
-        raw: Raw,
+        raw: &Raw,
         forms: &mut RowForms,
         licence: &mut Option<String>,
     ) -> Result<State, String> {
@@ -168,8 +199,7 @@ impl Look<'_> {
         let works = match value {
             None => vec![Known::new(row.content, marks, url.as_ref())],
             Some(bytes) => {
-                let alone = Known::new(row.content, Marks::default(), None);
-                vec![alone, Known::new(ContentId::of(bytes), marks, url.as_ref())]
+                vec![Known::of(row.content), Known::new(ContentId::of(bytes), marks, url.as_ref())]
             }
         };
         Ok(State::Read(works, words))
@@ -208,7 +238,7 @@ impl Look<'_> {
 }
 
 /// The value in a named column; an error if the row has no such column.
-fn cell<'r>(row: &'r Row, name: &Option<String>) -> Result<Option<&'r [u8]>, String> {
+fn cell<'r>(row: &'r Row<'_>, name: &Option<String>) -> Result<Option<&'r [u8]>, String> {
     let Some(name) = name else { return Ok(None) };
     let value = row.value(name).ok_or_else(|| missing(name, row.columns()))?;
     Ok(Some(value.bytes()).filter(|bytes| !bytes.is_empty()))

@@ -4,9 +4,11 @@
 //! item is, a restriction of any refuses it, and where silence is no, an allow of any suffices. What
 //! it is not: a permit. It tells people.
 
+use std::path::PathBuf;
+
 use consent::{Denial, DenialReason, Gate, Match, SetAside, Silence, Use};
 
-use super::item::{Item, State};
+use super::item::{Item, State, Word};
 use crate::api::dto::ScanItem;
 
 /// A gate with the question.
@@ -15,62 +17,112 @@ pub(super) struct Judge<'a> {
     pub about: Use,
     pub default: Silence,
     pub aside: &'a SetAside,
+    pub files: &'a [PathBuf],
+}
+
+/// What is said of an item in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Allowed,
+    Refused,
+    Unreadable,
+}
+
+/// What is said of an item, and why.
+#[derive(Debug)]
+pub(super) struct Answer<'i> {
+    pub verdict: Verdict,
+    /// Why it may not be used, in a word.
+    pub reason: Option<&'static str>,
+    /// What the gate says.
+    pub denial: Option<Denial>,
+    /// What an outside term says, if that is what decides.
+    pub word: Option<&'i Word>,
 }
 
 impl Judge<'_> {
-    /// The answer, ready for a report.
-    pub(super) fn about(&self, item: &Item) -> ScanItem {
-        let (place, licence) = (item.place.clone(), item.licence.clone());
-        let mut told = ScanItem { place, licence, ..ScanItem::default() };
+    /// The answer. Without `alike` no claims of likeness are looked for.
+    pub(super) fn about<'i>(&self, item: &'i Item, alike: bool) -> Answer<'i> {
         let (works, words) = match &item.state {
-            State::Unreadable(why) => {
-                told.verdict = "unreadable".into();
-                (told.reason, told.why) = (Some("unreadable".into()), Some(why.clone()));
-                return told;
+            State::Unreadable(_) => {
+                let (verdict, reason) = (Verdict::Unreadable, Some("unreadable"));
+                return Answer { verdict, reason, denial: None, word: None };
             }
             State::Read(works, words) => (works, words),
         };
-        told.content = works.first().map(|known| known.content);
-        let answers: Vec<Result<(), Denial>> = works
-            .iter()
-            .map(|known| self.gate.check(&known.work(), self.about, self.aside))
-            .collect();
-        told.verdict = "refused".into();
-        if let Some(denial) = joined(answers, self.default) {
-            told.reason = Some(reason(denial.reason).into());
-            told.why = Some(match denial.found {
+        let asked = |known: &super::item::Known| {
+            self.gate.check(&known.work(alike), self.about, self.aside)
+        };
+        let denial = joined(works.iter().map(asked), self.default);
+        let refused = denial.as_ref().is_some_and(|denial| restricts(denial.reason));
+        let word = words.first().filter(|_| !refused);
+        let reason = match (&denial, word) {
+            (_, Some(_)) => Some("terms"),
+            (Some(denial), None) => Some(reason(denial.reason)),
+            (None, None) => None,
+        };
+        let verdict = if reason.is_some() { Verdict::Refused } else { Verdict::Allowed };
+        Answer { verdict, reason, denial, word }
+    }
+
+    /// An answer, ready for a report.
+    pub(super) fn shown(&self, item: &Item, answer: &Answer<'_>) -> ScanItem {
+        let mut shown = ScanItem {
+            place: item.place.text(self.files),
+            verdict: answer.verdict.text().to_owned(),
+            licence: item.licence.clone(),
+            reason: answer.reason.map(str::to_owned),
+            ..ScanItem::default()
+        };
+        match &item.state {
+            State::Unreadable(why) => shown.why = Some(why.clone()),
+            State::Read(works, _) => shown.content = works.first().map(|known| known.content),
+        }
+        if let Some(denial) = &answer.denial {
+            shown.why = Some(match denial.found {
                 Some(found) => format!("{}, found by {found}", denial.reason),
                 None => denial.reason.to_string(),
             });
-            told.records = denial.records;
-            (told.found, told.distance) = denial.found.map_or((None, None), shown);
-            if restricts(denial.reason) {
-                return told;
-            }
+            shown.records.clone_from(&denial.records);
+            shown.found = denial.found.map(|found| name(found).to_owned());
+            shown.distance = denial.found.and_then(distance);
         }
-        if let Some(word) = words.first() {
-            told.reason = Some("terms".into());
-            told.why = Some(word.term.clone());
-            told.scheme = Some(word.scheme.clone());
-        } else if told.reason.is_none() {
-            told.verdict = "allowed".into();
+        if let Some(word) = answer.word {
+            (shown.why, shown.scheme) = (Some(word.term.clone()), Some(word.scheme.clone()));
         }
-        told
+        shown
+    }
+}
+
+impl Verdict {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Refused => "refused",
+            Self::Unreadable => "unreadable",
+        }
     }
 }
 
 /// The one answer of several works that are one item.
-fn joined(answers: Vec<Result<(), Denial>>, default: Silence) -> Option<Denial> {
-    let allowed = answers.iter().any(Result::is_ok);
-    let mut denials: Vec<Denial> = answers.into_iter().filter_map(Result::err).collect();
-    if let Some(at) = denials.iter().position(|denial| restricts(denial.reason)) {
-        return Some(denials.swap_remove(at));
+fn joined(
+    answers: impl IntoIterator<Item = Result<(), Denial>>,
+    default: Silence,
+) -> Option<Denial> {
+    let (mut allowed, mut not_live, mut first) = (false, None, None);
+    for answer in answers {
+        match answer {
+            Ok(()) => allowed = true,
+            Err(denial) if restricts(denial.reason) => return Some(denial),
+            Err(denial) if denial.reason == DenialReason::AllowNotLive => {
+                not_live.get_or_insert(denial);
+            }
+            Err(denial) => {
+                first.get_or_insert(denial);
+            }
+        }
     }
-    if allowed && default == Silence::OptIn {
-        return None;
-    }
-    let not_live = denials.iter().position(|it| it.reason == DenialReason::AllowNotLive);
-    not_live.map(|at| denials.swap_remove(at)).or_else(|| denials.into_iter().next())
+    if allowed && default == Silence::OptIn { None } else { not_live.or(first) }
 }
 
 /// Whether somebody said no, and not merely nobody yes.
@@ -87,16 +139,23 @@ const fn reason(reason: DenialReason) -> &'static str {
     }
 }
 
-fn shown(found: Match) -> (Option<String>, Option<u32>) {
-    let (name, distance) = match found {
-        Match::Content => ("content", None),
-        Match::Collection => ("collection", None),
-        Match::Code { kind, distance } => (kind.as_str(), Some(distance)),
-        Match::Passages { .. } => ("passages", None),
-        Match::Maker(_) => ("maker", None),
-        Match::Place => ("place", None),
-    };
-    (Some(name.to_owned()), distance)
+/// How a claim speaks of a work.
+pub(super) const fn name(found: Match) -> &'static str {
+    match found {
+        Match::Content => "content",
+        Match::Collection => "collection",
+        Match::Code { kind, .. } => kind.as_str(),
+        Match::Passages { .. } => "passages",
+        Match::Maker(_) => "maker",
+        Match::Place => "place",
+    }
+}
+
+const fn distance(found: Match) -> Option<u32> {
+    match found {
+        Match::Code { distance, .. } => Some(distance),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

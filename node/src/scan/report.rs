@@ -11,6 +11,7 @@ use protocol::RecordId;
 use protocol::limits::SCAN_LISTED_MAX;
 use tempfile::NamedTempFile;
 
+use super::judge::{self, Answer, Verdict};
 use crate::api::dto::{ScanItem, ScanReply};
 
 /// How a line is written.
@@ -47,22 +48,21 @@ impl Lines {
         Ok(Self { file, target: target.to_owned(), format })
     }
 
-    /// The line of an item.
-    pub(super) fn line(item: &ScanItem, format: ItemFormat) -> Vec<u8> {
+    /// Writes the line of an item behind others.
+    pub(super) fn line(item: &ScanItem, format: ItemFormat, lines: &mut Vec<u8>) {
         match format {
             ItemFormat::Json => {
-                // Its keys are texts.
-                let mut line = serde_json::to_vec(item).expect("an item is always JSON");
-                line.push(b'\n');
-                line
+                serde_json::to_writer(&mut *lines, item)
+                    .expect("its keys are texts, so it is JSON");
+                lines.push(b'\n');
             }
-            ItemFormat::Csv => csv_line(item).into_bytes(),
+            ItemFormat::Csv => lines.extend(csv_line(item).into_bytes()),
         }
     }
 
     /// Adds lines as [`Lines::line`] makes them.
-    pub(super) fn add(&mut self, lines: &[Vec<u8>]) -> io::Result<()> {
-        lines.iter().try_for_each(|line| self.file.write_all(line))
+    pub(super) fn add(&mut self, lines: &[u8]) -> io::Result<()> {
+        self.file.write_all(lines)
     }
 
     pub(super) const fn format(&self) -> ItemFormat {
@@ -112,35 +112,61 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Counts an item; says whether it is allowed.
-    pub(super) fn add(&mut self, item: ScanItem) -> bool {
+    /// Counts an item; `shown` makes it ready for a list, if there is room in that.
+    pub(super) fn add(
+        &mut self,
+        answer: &Answer<'_>,
+        licence: Option<&str>,
+        shown: impl FnOnce() -> ScanItem,
+    ) {
         let reply = &mut self.reply;
         reply.items += 1;
-        let allowed = item.verdict == "allowed";
-        match (allowed, item.verdict.as_str()) {
-            (true, _) => reply.allowed += 1,
-            (false, "unreadable") => reply.unreadable += 1,
-            (false, _) => {
+        match answer.verdict {
+            Verdict::Allowed => reply.allowed += 1,
+            Verdict::Unreadable => reply.unreadable += 1,
+            Verdict::Refused => {
                 reply.refused += 1;
-                bump(&mut reply.reasons, item.reason.clone());
-                bump(&mut reply.found, item.found.clone());
-                bump(&mut reply.schemes, item.scheme.clone());
+                let found = answer.denial.as_ref().and_then(|denial| denial.found);
+                bump(&mut reply.reasons, answer.reason);
+                bump(&mut reply.found, found.map(judge::name));
+                bump(&mut reply.schemes, answer.word.map(|word| word.scheme.as_str()));
             }
         }
-        if let Some(licence) = &item.licence {
-            let known = reply.licences.contains_key(licence);
-            let room = known || reply.licences.len() < SCAN_LISTED_MAX;
-            let name = if room { licence.clone() } else { OTHERS.to_owned() };
-            let (all, used) = reply.licences.entry(name).or_default();
-            (*all, *used) = (*all + 1, *used + u64::from(allowed));
+        let allowed = answer.verdict == Verdict::Allowed;
+        if let Some(licence) = licence {
+            count_licence(&mut reply.licences, licence, 1, u64::from(allowed));
         }
-        for record in &item.records {
+        for record in answer.denial.iter().flat_map(|denial| &denial.records) {
             *self.records.entry(*record).or_default() += 1;
         }
         if !allowed && reply.refusals.len() < SCAN_LISTED_MAX {
-            reply.refusals.push(item);
+            reply.refusals.push(shown());
         }
-        allowed
+    }
+
+    /// Adds what was counted of the items behind those.
+    pub(super) fn merge(&mut self, other: Self) {
+        let (reply, more) = (&mut self.reply, other.reply);
+        reply.items += more.items;
+        reply.allowed += more.allowed;
+        reply.refused += more.refused;
+        reply.unreadable += more.unreadable;
+        let pairs = [
+            (&mut reply.reasons, more.reasons),
+            (&mut reply.found, more.found),
+            (&mut reply.schemes, more.schemes),
+        ];
+        for (counts, more) in pairs {
+            more.into_iter().for_each(|(name, count)| *counts.entry(name).or_default() += count);
+        }
+        for (licence, (all, used)) in more.licences {
+            count_licence(&mut reply.licences, &licence, all, used);
+        }
+        for (record, count) in other.records {
+            *self.records.entry(record).or_default() += count;
+        }
+        let room = SCAN_LISTED_MAX - reply.refusals.len();
+        reply.refusals.extend(more.refusals.into_iter().take(room));
     }
 
     /// The counts, with the records behind most refusals first.
@@ -152,46 +178,85 @@ impl Tally {
     }
 }
 
-fn bump(counts: &mut BTreeMap<String, u64>, name: Option<String>) {
-    if let Some(name) = name {
-        *counts.entry(name).or_default() += 1;
+fn bump(counts: &mut BTreeMap<String, u64>, name: Option<&str>) {
+    let Some(name) = name else { return };
+    match counts.get_mut(name) {
+        Some(count) => *count += 1,
+        None => {
+            counts.insert(name.to_owned(), 1);
+        }
+    }
+}
+
+/// Counts items of a licence, and how many of them may be used.
+fn count_licence(licences: &mut BTreeMap<String, (u64, u64)>, licence: &str, all: u64, used: u64) {
+    let room = licences.contains_key(licence) || licences.len() < SCAN_LISTED_MAX;
+    let name = if room { licence } else { OTHERS };
+    if let Some(counts) = licences.get_mut(name) {
+        *counts = (counts.0 + all, counts.1 + used);
+    } else {
+        licences.insert(name.to_owned(), (all, used));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use consent::{Denial, DenialReason, Match, Use};
+    use protocol::ContentId;
 
-    fn item(place: &str, verdict: &str, reason: Option<&str>) -> ScanItem {
-        let reason = reason.map(str::to_owned);
-        let licence = Some(format!("L{place}"));
-        let records = reason.iter().map(|_| RecordId::of(b"record")).collect();
-        let (place, verdict) = (place.to_owned(), verdict.to_owned());
-        ScanItem { place, verdict, reason, licence, records, ..ScanItem::default() }
+    fn answer(verdict: Verdict) -> Answer<'static> {
+        let refused = verdict == Verdict::Refused;
+        let denial = Denial {
+            work: ContentId::of(b"work"),
+            about: Use::Mine,
+            reason: DenialReason::Denied,
+            records: vec![RecordId::of(b"record")],
+            found: Some(Match::Content),
+        };
+        let reason = refused.then_some("denied");
+        Answer { verdict, reason, denial: refused.then_some(denial), word: None }
+    }
+
+    fn tally(items: std::ops::Range<u64>) -> Tally {
+        let mut tally = Tally::default();
+        for item in items {
+            let verdict = match item {
+                300 => Verdict::Allowed,
+                301 => Verdict::Unreadable,
+                _ => Verdict::Refused,
+            };
+            let place = item.to_string();
+            let shown = || ScanItem { place: place.clone(), ..ScanItem::default() };
+            tally.add(&answer(verdict), Some(&format!("L{item:03}")), shown);
+        }
+        tally
     }
 
     #[test]
     fn items_are_counted_and_names_stay_few() {
-        let mut tally = Tally::default();
-        for n in 0..300 {
-            tally.add(item(&n.to_string(), "refused", Some("denied")));
-        }
-        assert!(tally.add(item("x", "allowed", None)));
-        assert!(!tally.add(item("y", "unreadable", None)));
-        let reply = tally.reply();
-        let counts = (reply.items, reply.allowed, reply.refused, reply.unreadable);
+        let whole = tally(0..302).reply();
+        let counts = (whole.items, whole.allowed, whole.refused, whole.unreadable);
         assert_eq!(counts, (302, 1, 300, 1));
-        assert_eq!(reply.reasons, [("denied".to_owned(), 300)].into());
-        assert_eq!((reply.licences.len(), reply.licences[OTHERS]), (SCAN_LISTED_MAX + 1, (202, 1)));
-        assert_eq!(reply.records, [(RecordId::of(b"record"), 300)]);
-        assert_eq!(reply.refusals.len(), SCAN_LISTED_MAX);
+        assert_eq!(whole.reasons, [("denied".to_owned(), 300)].into());
+        assert_eq!(whole.found, [("content".to_owned(), 300)].into());
+        assert_eq!((whole.licences.len(), whole.licences[OTHERS]), (SCAN_LISTED_MAX + 1, (202, 1)));
+        assert_eq!(whole.records, [(RecordId::of(b"record"), 300)]);
+        assert_eq!(whole.refusals.len(), SCAN_LISTED_MAX);
+
+        let mut parts = tally(0..90);
+        [90..110, 110..250, 250..302].into_iter().for_each(|items| parts.merge(tally(items)));
+        assert_eq!(format!("{:?}", parts.reply()), format!("{whole:?}"), "in parts as at once");
     }
 
     #[test]
     fn a_line_of_csv_keeps_commas_and_quotes() {
-        let mut odd = item("a,b \"c\"", "refused", Some("denied"));
-        odd.records.clear();
-        let line = String::from_utf8(Lines::line(&odd, ItemFormat::Csv)).expect("text");
+        let place = "a,b \"c\"".to_owned();
+        let (verdict, reason) = ("refused".to_owned(), Some("denied".to_owned()));
+        let odd = ScanItem { place, verdict, reason, ..ScanItem::default() };
+        let mut lines = Vec::new();
+        Lines::line(&odd, ItemFormat::Csv, &mut lines);
+        let line = String::from_utf8(lines).expect("text");
         assert!(line.starts_with("\"a,b \"\"c\"\"\",refused,denied,,"), "{line}");
         assert_eq!(CSV_HEADER.matches(',').count(), 9);
     }

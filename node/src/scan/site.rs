@@ -1,11 +1,15 @@
-//! What the site that items are from says: its robots.txt, ai.txt and tdmrep.json, as files here.
+//! What the site that items are from says: its robots.txt, ai.txt, tdmrep.json and RSL documents, as
+//! files here.
 //!
 //! Invariants: they speak of URLs of the base's host and port only; one that cannot be read refuses
-//! all of those. What it is not: a crawler. Whoever scans brings the files.
+//! all of those; of the RSL documents that the robots.txt names none is missing. What it is not: a
+//! crawler. Whoever scans brings the files.
 
 use std::path::Path;
 
-use consent::terms::{Address, Found, Place, ai_token, ai_txt, aipref, content_signal, tdmrep};
+use consent::terms::{
+    Address, Found, Place, ai_token, ai_txt, aipref, content_signal, rsl, tdmrep,
+};
 use protocol::limits::TERMS_DOCUMENT_BYTES_MAX;
 
 use crate::api::dto::ScanSite;
@@ -21,6 +25,8 @@ pub(crate) struct Site {
     robots: Option<Vec<u8>>,
     ai_txt: Option<Vec<u8>>,
     tdmrep: Option<Vec<u8>>,
+    /// As they were read.
+    rsl: Vec<Found>,
 }
 
 impl Site {
@@ -35,7 +41,16 @@ impl Site {
         let read = |path: &Option<String>| path.as_deref().map(read).transpose();
         let (robots, ai_txt, tdmrep) =
             (read(&site.robots)?, read(&site.ai_txt)?, read(&site.tdmrep)?);
-        Ok(Self { base, origin, robots, ai_txt, tdmrep })
+        let named = robots.as_deref().map(rsl::named_in_robots).unwrap_or_default();
+        if named.len() > site.rsl.len() {
+            let (named, given) = (named.join(", "), site.rsl.len());
+            return Err(format!(
+                "its robots.txt names the licences {named}, and --rsl gives {given}: give each"
+            ));
+        }
+        let read = |path: &String| self::read(path).map(|bytes| rsl::read(&bytes));
+        let rsl = site.rsl.iter().map(read).collect::<Result<_, _>>()?;
+        Ok(Self { base, origin, robots, ai_txt, tdmrep, rsl })
     }
 
     /// The URL of a file, by its path below the base.
@@ -67,6 +82,7 @@ impl Site {
         }
         found.extend(self.ai_txt.as_ref().map(|bytes| ai_txt::read(bytes, path)));
         found.extend(self.tdmrep.as_ref().map(|bytes| tdmrep::read_file(bytes, path)));
+        found.extend(self.rsl.iter().map(|document| rsl::of_address(document, address)));
         found
     }
 }
@@ -98,7 +114,8 @@ mod tests {
         let robots = file("robots.txt", "User-agent: GPTBot\nDisallow: /art/\n");
         let tdmrep = file("tdmrep.json", "[{\"location\": \"/b/*\", \"tdm-reservation\": 1}]");
         let base = "https://example.org/".to_owned();
-        let site = Site::open(&ScanSite { base, robots, ai_txt: None, tdmrep }).expect("a site");
+        let site = ScanSite { base, robots, tdmrep, ..ScanSite::default() };
+        let site = Site::open(&site).expect("a site");
         let refuses = |url: &str| {
             let found = site.found(&Address::parse(url).expect("a URL"));
             found.iter().any(|found| found.excludes(Use::TrainGenerative))
@@ -113,5 +130,35 @@ mod tests {
         let found = site.found(&Address::parse("https://example.org/x").expect("a URL"));
         assert!(found[0].excludes(Use::Index), "what cannot be read refuses everything");
         assert!(Site::open(&ScanSite { base: "example".into(), ..ScanSite::default() }).is_err());
+    }
+
+    #[test]
+    fn an_rsl_document_refuses_and_none_that_is_named_is_missing() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).expect("written");
+            path.display().to_string()
+        };
+        let robots = Some(file("robots.txt", "License: https://example.org/rsl.xml\n"));
+        let document = "<rsl xmlns='https://rslstandard.org/rsl'><content url='/art/'><license>\
+            <prohibits type='usage'>ai-train</prohibits></license></content></rsl>";
+        let documents = [file("rsl.xml", document), file("broken.xml", "<rsl>")];
+        let open = |rsl: &[String]| {
+            let (base, rsl) = ("https://example.org".to_owned(), rsl.to_vec());
+            Site::open(&ScanSite { base, robots: robots.clone(), rsl, ..ScanSite::default() })
+        };
+        let error = open(&[]).expect_err("the document is missing");
+        assert!(error.contains("names the licences https://example.org/rsl.xml"), "{error}");
+        let refuses = |site: &Site, url: &str, about| {
+            let found = site.found(&Address::parse(url).expect("a URL"));
+            found.iter().any(|found| found.excludes(about))
+        };
+        let site = open(&documents[..1]).expect("a site");
+        assert!(refuses(&site, "https://example.org/art/a.png", Use::TrainGenerative));
+        assert!(!refuses(&site, "https://example.org/art/a.png", Use::Index));
+        assert!(!refuses(&site, "https://example.org/b.png", Use::TrainGenerative));
+        let site = open(&documents).expect("a site");
+        assert!(refuses(&site, "https://example.org/b.png", Use::Index), "one cannot be read");
     }
 }

@@ -48,13 +48,22 @@ pub(super) struct Source<'a> {
     columns: &'a ScanColumns,
     at: usize,
     table: Option<Table>,
-    /// Where the row read last ends in its file, for progress.
-    read: u64,
+    /// How far the file is read, for progress.
+    read: Read,
+}
+
+/// How far a file is read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Read {
+    /// Up to this byte.
+    Bytes(u64),
+    /// Of 0 to 1.
+    Part(f64),
 }
 
 impl<'a> Source<'a> {
     pub(super) const fn new(files: &'a [PathBuf], columns: &'a ScanColumns) -> Self {
-        Self { files, columns, at: 0, table: None, read: 0 }
+        Self { files, columns, at: 0, table: None, read: Read::Bytes(0) }
     }
 
     /// The next items, at least one; none at the end.
@@ -69,7 +78,7 @@ impl<'a> Source<'a> {
     }
 
     /// The number of the file that is read now, and how far it is.
-    pub(super) const fn position(&self) -> (usize, u64) {
+    pub(super) const fn position(&self) -> (usize, Read) {
         (self.at, self.read)
     }
 
@@ -79,7 +88,7 @@ impl<'a> Source<'a> {
             if let Some(table) = &mut self.table {
                 match table.next_row() {
                     Ok(Some(raw)) => {
-                        self.read = raw.span.end;
+                        self.read = table.done().map_or(Read::Bytes(raw.span.end), Read::Part);
                         return Some(RawItem::Row(at, raw));
                     }
                     Ok(None) => self.next_file(),
@@ -106,7 +115,7 @@ impl<'a> Source<'a> {
     }
 
     fn next_file(&mut self) {
-        (self.at, self.table, self.read) = (self.at + 1, None, 0);
+        (self.at, self.table, self.read) = (self.at + 1, None, Read::Bytes(0));
     }
 
     /// The table, if its header has the columns that were named.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use trainer::data::{Records, TableError};
 
-use super::row::{Cell, Names};
+use super::row::{Names, Values};
 use super::{Body, Raw};
 
 /// An open CSV or TSV file.
@@ -42,7 +42,8 @@ impl Delimited {
             return Ok(None);
         }
         self.number += 1;
-        let values = self.records.texts().into_iter().map(Cell::Text).collect();
+        let mut values = Values::default();
+        self.records.texts().for_each(|text| values.push_text(text));
         let body = Body::Values(Arc::clone(&self.names), values);
         Ok(Some(Raw { number: self.number, span: self.records.span(), body }))
     }

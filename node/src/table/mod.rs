@@ -20,13 +20,14 @@
 
 mod delimited;
 mod json_lines;
+mod object;
 pub(crate) mod parquet;
 mod row;
 
 use std::ops::Range;
 use std::path::Path;
 
-pub(crate) use row::{Cell, Row, RowForms};
+pub(crate) use row::{Row, RowForms};
 
 /// The format of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +69,7 @@ pub(crate) enum Body {
     /// A line of JSON.
     Line(Vec<u8>),
     /// Values under a header.
-    Values(std::sync::Arc<row::Names>, Vec<Cell>),
+    Values(std::sync::Arc<row::Names>, row::Values),
     /// Why it cannot be read.
     Bad(String),
 }
@@ -78,7 +79,7 @@ impl Raw {
     pub(crate) fn bytes(&self) -> usize {
         match &self.body {
             Body::Line(line) => line.len(),
-            Body::Values(_, values) => values.iter().map(|value| value.bytes().len() + 32).sum(),
+            Body::Values(_, values) => values.bytes(),
             Body::Bad(why) => why.len(),
         }
     }
@@ -119,6 +120,14 @@ impl Table {
         match self {
             Self::Delimited(table) => table.header(),
             Self::JsonLines(_) | Self::Parquet(_) => 0..0,
+        }
+    }
+
+    /// How far it is read, of 0 to 1, where a row's place in the file does not tell.
+    pub(crate) fn done(&self) -> Option<f64> {
+        match self {
+            Self::Delimited(_) | Self::JsonLines(_) => None,
+            Self::Parquet(table) => Some(table.done()),
         }
     }
 

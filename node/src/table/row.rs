@@ -1,17 +1,16 @@
 //! A row as texts, with its content id.
 //!
-//! Invariants: two columns of one name are an error, in every format. What it is not: the spelling
-//! of numbers (see the module above).
+//! Invariants: two columns of one name are an error, in every format; a row borrows what was read, so
+//! that millions of rows are few pieces of memory. What it is not: the spelling of numbers (see the
+//! module above), or a reader of JSON's objects (see `object`).
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use consent::{RowError, RowForm};
 use protocol::ContentId;
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::Value;
 
+use super::object::Object;
 use super::{Body, Raw};
 
 /// The columns of a table, in its order.
@@ -31,16 +30,70 @@ impl Names {
     }
 }
 
-/// A value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Cell {
-    /// Text, or what is written as text.
-    Text(String),
-    /// Bytes: a picture in a table.
-    Bytes(Vec<u8>),
+/// The values of a row, one behind the other.
+#[derive(Debug, Default)]
+pub(crate) struct Values {
+    text: String,
+    bytes: Vec<u8>,
+    ends: Vec<End>,
 }
 
-impl Cell {
+/// Where a value ends.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Text(usize),
+    Bytes(usize),
+}
+
+impl Values {
+    /// Adds a text.
+    pub(super) fn push_text(&mut self, text: &str) {
+        self.text.push_str(text);
+        self.ends.push(End::Text(self.text.len()));
+    }
+
+    /// Adds bytes.
+    pub(super) fn push_bytes(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        self.ends.push(End::Bytes(self.bytes.len()));
+    }
+
+    /// Adds the text that is written behind the others.
+    pub(super) fn push_written<E>(
+        &mut self,
+        write: impl FnOnce(&mut String) -> Result<(), E>,
+    ) -> Result<(), E> {
+        write(&mut self.text)?;
+        self.ends.push(End::Text(self.text.len()));
+        Ok(())
+    }
+
+    /// How many bytes they have.
+    pub(super) const fn bytes(&self) -> usize {
+        self.text.len() + self.bytes.len()
+    }
+
+    fn cells(&self) -> impl Iterator<Item = Cell<'_>> {
+        let (mut text, mut bytes) = (0, 0);
+        self.ends.iter().map(move |end| match *end {
+            End::Text(end) => {
+                Cell::Text(Cow::Borrowed(&self.text[std::mem::replace(&mut text, end)..end]))
+            }
+            End::Bytes(end) => Cell::Bytes(&self.bytes[std::mem::replace(&mut bytes, end)..end]),
+        })
+    }
+}
+
+/// A value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Cell<'a> {
+    /// Text, or what is written as text.
+    Text(Cow<'a, str>),
+    /// Bytes: a picture in a table.
+    Bytes(&'a [u8]),
+}
+
+impl Cell<'_> {
     /// Its bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
@@ -52,7 +105,7 @@ impl Cell {
     /// What of it counts in the row's id.
     fn text(&self) -> Cow<'_, str> {
         match self {
-            Self::Text(text) => text.into(),
+            Self::Text(text) => Cow::Borrowed(text),
             Self::Bytes(bytes) => format!("blake3:{}", blake3::hash(bytes).to_hex()).into(),
         }
     }
@@ -60,16 +113,16 @@ impl Cell {
 
 /// A row.
 #[derive(Debug)]
-pub(crate) struct Row {
+pub(crate) struct Row<'a> {
     /// The id over all its columns.
     pub content: ContentId,
     names: Arc<Names>,
-    values: Vec<Cell>,
+    values: Vec<Cell<'a>>,
 }
 
-impl Row {
+impl Row<'_> {
     /// The value in a column.
-    pub(crate) fn value(&self, column: &str) -> Option<&Cell> {
+    pub(crate) fn value(&self, column: &str) -> Option<&Cell<'_>> {
         let at = self.names.columns.iter().position(|name| name == column)?;
         self.values.get(at)
     }
@@ -86,16 +139,16 @@ pub(crate) struct RowForms(Option<Arc<Names>>);
 
 impl RowForms {
     /// The row; why there is none, if it cannot be understood.
-    pub(crate) fn row(&mut self, raw: Raw) -> Result<Row, String> {
-        let (names, values) = match raw.body {
-            Body::Bad(why) => return Err(why),
-            Body::Values(names, values) => (names, values),
+    pub(crate) fn row<'a>(&mut self, raw: &'a Raw) -> Result<Row<'a>, String> {
+        let (names, values) = match &raw.body {
+            Body::Bad(why) => return Err(why.clone()),
+            Body::Values(names, values) => (Arc::clone(names), values.cells().collect()),
             Body::Line(line) => {
-                let Pairs(pairs) = serde_json::from_slice(&line).map_err(|error| {
+                let known = self.0.as_deref().map_or(&[][..], Names::columns);
+                let object = Object::read(line, known).map_err(|error| {
                     format!("not a JSON object: {}", error.to_string().replace(" line 1", ""))
                 })?;
-                let (columns, values): (Vec<String>, Vec<Value>) = pairs.into_iter().unzip();
-                (self.names(columns)?, values.into_iter().map(cell).collect())
+                (self.names(object.columns)?, object.values)
             }
         };
         let texts: Vec<Cow<'_, str>> = values.iter().map(Cell::text).collect();
@@ -104,46 +157,16 @@ impl RowForms {
         Ok(Row { content, names, values })
     }
 
-    fn names(&mut self, columns: Vec<String>) -> Result<Arc<Names>, String> {
-        match &self.0 {
-            Some(names) if names.columns == columns => Ok(Arc::clone(names)),
-            _ => {
-                let names = Arc::new(Names::new(columns).map_err(|error| error.to_string())?);
+    /// Those of the last row, if no others are given.
+    fn names(&mut self, others: Option<Vec<String>>) -> Result<Arc<Names>, String> {
+        match (&self.0, others) {
+            (Some(names), None) => Ok(Arc::clone(names)),
+            (_, others) => {
+                let names = Names::new(others.unwrap_or_default());
+                let names = Arc::new(names.map_err(|error| error.to_string())?);
                 Ok(Arc::clone(self.0.insert(names)))
             }
         }
-    }
-}
-
-fn cell(value: Value) -> Cell {
-    Cell::Text(match value {
-        Value::String(text) => text,
-        Value::Null => String::new(),
-        // Its maps are sorted by key.
-        other => other.to_string(),
-    })
-}
-
-/// An object's fields in order: a map would keep one of two fields of one name.
-struct Pairs(Vec<(String, Value)>);
-
-impl<'de> Deserialize<'de> for Pairs {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Pairs;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
-                }
-                Ok(Pairs(pairs))
-            }
-        }
-        d.deserialize_map(Fields)
     }
 }
 
@@ -152,9 +175,12 @@ mod tests {
     use super::*;
     use consent::row_content_id;
 
-    fn row(line: &str) -> Result<Row, String> {
-        let body = Body::Line(line.as_bytes().to_vec());
-        RowForms::default().row(Raw { number: 1, span: 0..0, body })
+    fn raw(line: &str) -> Raw {
+        Raw { number: 1, span: 0..0, body: Body::Line(line.as_bytes().to_vec()) }
+    }
+
+    fn row(line: &str) -> Result<ContentId, String> {
+        RowForms::default().row(&raw(line)).map(|row| row.content)
     }
 
     #[test]
@@ -168,7 +194,7 @@ mod tests {
             ("t", "a\"b"),
             ("x", ""),
         ]);
-        assert_eq!(row(line).map(|row| row.content), same.map_err(|error| error.to_string()));
+        assert_eq!(row(line), same.map_err(|error| error.to_string()));
     }
 
     #[test]
@@ -183,5 +209,30 @@ mod tests {
             let error = row(line).expect_err(line);
             assert!(error.contains(said) && !error.contains('\n'), "{line}: {error}");
         }
+    }
+
+    #[test]
+    fn the_columns_of_the_last_row_are_not_those_of_the_next() {
+        let lines = [
+            r#"{"a": 1, "b": "x"}"#,
+            r#"{"a": 2, "b": "y"}"#,
+            r#"{"a": 2}"#,
+            r#"{"b": "y", "a": 2}"#,
+            r#"{"a": 2, "b": "y", "c": null}"#,
+            r#"{"a": 2, "\u0062": "y"}"#,
+            r#"{"a": 2, "a": "y"}"#,
+            r#"{"a": 2, "b": "y"}"#,
+        ];
+        let raws = lines.map(raw);
+        let mut forms = RowForms::default();
+        let rows: Vec<Result<ContentId, String>> =
+            raws.iter().map(|raw| forms.row(raw).map(|row| row.content)).collect();
+        for (line, row) in lines.iter().zip(&rows) {
+            assert_eq!(row, &self::row(line), "{line}");
+        }
+        assert!(rows[1] == rows[3] && rows[1] == rows[5] && rows[6].is_err());
+        let row = forms.row(&raws[7]).expect("a row");
+        assert_eq!(row.value("b"), Some(&Cell::Text("y".into())));
+        assert_eq!((row.value("c"), row.columns().len()), (None, 2));
     }
 }

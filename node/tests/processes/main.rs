@@ -30,5 +30,6 @@ mod proof;
 mod readme;
 mod restart;
 mod scan;
+mod scan_terms;
 mod share;
 mod stewards;

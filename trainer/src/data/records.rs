@@ -91,9 +91,9 @@ impl Records {
         &self.record
     }
 
-    /// The same as owned texts.
-    pub fn texts(&self) -> Vec<String> {
-        self.record.iter().map(str::to_owned).collect()
+    /// The same one by one.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.record.iter()
     }
 
     /// Where in the file the record read last is, with its line end, and any line ends before it; of

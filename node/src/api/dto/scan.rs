@@ -50,6 +50,9 @@ pub struct ScanSite {
     pub ai_txt: Option<String>,
     /// Its `.well-known/tdmrep.json`.
     pub tdmrep: Option<String>,
+    /// Its RSL documents.
+    #[serde(default)]
+    pub rsl: Vec<String>,
 }
 
 /// What a scan found.
