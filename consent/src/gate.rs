@@ -29,6 +29,9 @@ use crate::standing::Standing;
 use crate::use_atom::{Use, Value};
 use crate::work::{Match, Work};
 
+/// How many works are looked at together, of many.
+const TOGETHER: usize = 32;
+
 /// A ledger, a policy and a moment, ready to decide.
 #[derive(Debug)]
 pub struct Gate<'a> {
@@ -119,13 +122,26 @@ impl<'a> Gate<'a> {
         works: impl IntoIterator<Item = ContentId>,
     ) -> (Vec<Permit<U>>, Vec<Denial>) {
         let (mut permits, mut denials) = (Vec::new(), Vec::new());
-        for work in works {
-            match self.decide(work) {
-                Ok(permit) => permits.push(permit),
-                Err(denial) => denials.push(denial),
+        let mut works = works.into_iter();
+        loop {
+            let some: Vec<ContentId> = works.by_ref().take(TOGETHER).collect();
+            if some.is_empty() {
+                return (permits, denials);
+            }
+            self.look_ahead(&some);
+            for work in some {
+                match self.decide(work) {
+                    Ok(permit) => permits.push(permit),
+                    Err(denial) => denials.push(denial),
+                }
             }
         }
-        (permits, denials)
+    }
+
+    /// Has what is known of these works' exact bytes near. Whoever asks about many works asks for
+    /// some tens of them at a time; it changes no answer.
+    pub fn look_ahead(&self, works: &[ContentId]) {
+        self.ledger.look_ahead(works);
     }
 
     /// The claims of likeness that would refuse more of these works than the policy's reach, and

@@ -40,7 +40,7 @@ pub use gate::{Gate, Reach, SetAside};
 pub use identity::{Identity, RootKey, head_at};
 pub use ledger::{
     Admitted, CatchUp, Claim, ClaimState, FeedKeys, Fork, ForkProof, GivingDoubt, InsertError,
-    Inserted, Leave, Ledger, RecordState, TableSeed,
+    Inserted, Leave, Ledger, RecordState, Replay, TableSeed,
 };
 pub use payload::{Genesis, Lift, Payload, Rotation};
 pub use permit::{Permit, Usage};

@@ -13,15 +13,15 @@
 //! other kinds:   0x02, kind 1 byte of length and text, payload 2 bytes of length and bytes
 //! ```
 //!
-//! Integers are little endian. Invariants: replaying the digests of a ledger's records, in their
-//! order, gives that ledger; one that does not fit what was replayed before is refused.
-//! What it is not: for other nodes. Nothing is verified; whoever keeps digests keeps them from harm.
+//! Integers are little endian. Invariants: what is written is read again; what is read has one of these
+//! forms, and no byte more. What it is not: for other nodes, nor a judge of whether a digest fits those
+//! before it (see `replay`).
 
 use protocol::limits::RECORD_BYTES_MAX;
 use protocol::{ContentId, FeedId, PublicKey, RecordId, codec};
 
 use super::table::Slot;
-use super::{Admission, Admitted, Ledger};
+use super::{Admitted, Ledger};
 use crate::payload::Payload;
 use crate::record::record_id;
 use crate::statement::{Behalf, Remedy, Statement};
@@ -87,27 +87,41 @@ impl Ledger {
         }
         bytes
     }
+}
 
-    /// Takes in the next record by its digest.
-    pub fn replay(&mut self, digest: &[u8]) -> Result<(), DigestError> {
+/// What a digest says; what it names by number is not looked up.
+pub(super) struct Digest {
+    pub(super) id: RecordId,
+    pub(super) received_ms: u64,
+    pub(super) origin: Origin,
+    pub(super) seq: u32,
+    pub(super) by_root: bool,
+    pub(super) payload: Payload,
+}
+
+/// What a record comes after.
+pub(super) enum Origin {
+    /// Nothing: it begins this feed.
+    Genesis(FeedId),
+    /// This record, of the feed with this number.
+    Later { feed: u32, prev: Slot },
+}
+
+impl Digest {
+    pub(super) fn read(digest: &[u8]) -> Result<Self, DigestError> {
         let mut reader = Reader(digest);
         let id = RecordId::from_bytes(reader.array()?);
         let received_ms = u64::from_le_bytes(reader.array()?);
         let place = reader.byte()?;
-        let (feed, prev) = match place & !BY_ROOT {
+        let origin = match place & !BY_ROOT {
             GENESIS_PLACE => {
                 let author = PublicKey::from_bytes(reader.array()?);
                 let author = author.map_err(|_| DigestError::Form)?;
-                (FeedId { author, feed: u32::from_le_bytes(reader.array()?) }, None)
+                Origin::Genesis(FeedId { author, feed: u32::from_le_bytes(reader.array()?) })
             }
             LATER_PLACE => {
-                let feed = u32::from_le_bytes(reader.array()?) as usize;
-                let prev: Slot = u32::from_le_bytes(reader.array()?);
-                let feed = self.feeds.get(feed).ok_or(DigestError::Order)?.id;
-                if self.entries.get(prev as usize).is_none() || self.at(prev).feed != feed {
-                    return Err(DigestError::Order);
-                }
-                (feed, Some(prev))
+                let feed = u32::from_le_bytes(reader.array()?);
+                Origin::Later { feed, prev: u32::from_le_bytes(reader.array()?) }
             }
             _ => return Err(DigestError::Form),
         };
@@ -117,18 +131,11 @@ impl Ledger {
             OTHER_FORM => read_other(&mut reader)?,
             _ => return Err(DigestError::Form),
         };
-        let is_genesis = matches!(payload, Payload::Genesis(_));
-        if !reader.0.is_empty() || is_genesis != prev.is_none() {
+        let is_first = matches!(payload, Payload::Genesis(_));
+        if !reader.0.is_empty() || is_first != matches!(origin, Origin::Genesis(_)) {
             return Err(DigestError::Form);
         }
-        let follows =
-            prev.map_or(seq == 0, |prev| self.entry(prev).seq.checked_add(1) == Some(seq));
-        if !follows || self.slot(&id).is_some() {
-            return Err(DigestError::Order);
-        }
-        let by_root = place & BY_ROOT != 0;
-        self.apply(Admission { id, received_ms, feed, seq, prev, by_root, payload });
-        Ok(())
+        Ok(Self { id, received_ms, origin, seq, by_root: place & BY_ROOT != 0, payload })
     }
 }
 

@@ -23,6 +23,7 @@ mod feed;
 mod fork;
 mod held;
 mod power;
+mod replay;
 mod state;
 mod subjects;
 mod sync;
@@ -42,6 +43,7 @@ pub use digest::DigestError;
 pub use entry::Held as HeldRecord;
 pub use feed::forked_head;
 pub use fork::{Fork, ForkProof, ForkProofError};
+pub use replay::Replay;
 pub use state::{FeedKeys, GivingDoubt, Leave, RecordState};
 pub use subjects::ListError;
 pub use sync::Lacking;
@@ -230,6 +232,14 @@ impl Ledger {
 
     /// Takes in what was checked.
     fn apply(&mut self, admission: Admission) {
+        let hash = self.seed.hash(admission.id.as_bytes());
+        let slot = self.add(admission);
+        self.ids.insert(hash, slot);
+        self.statements.subjects.link();
+    }
+
+    /// Takes it in, but for where it and the works that it names are found by their ids.
+    fn add(&mut self, admission: Admission) -> Slot {
         let Admission { id, received_ms, feed: feed_id, seq, prev, by_root, payload } = admission;
         let slot = self.entries.len() as Slot;
         let feed = self.feed_or_new(feed_id);
@@ -250,10 +260,6 @@ impl Ledger {
         let mut entry = Entry::new(id, received_ms, &place, said);
         (entry.by_root, entry.urgent) = (by_root, payload.is_urgent());
         self.entries.push(entry);
-        let (entries, seed) = (&self.entries, self.seed);
-        self.ids.insert(seed.hash(id.as_bytes()), slot, |slot| {
-            seed.hash(entries[slot as usize].id.as_bytes())
-        });
         self.feeds[feed as usize].add(slot, &self.entries);
         if let Payload::Reconcile(reconcile) = &payload {
             let heads = reconcile.heads.iter().filter_map(|head| self.slot(head)).collect();
@@ -261,6 +267,7 @@ impl Ledger {
             self.entries[slot as usize].healing = healing;
         }
         self.voices.add(slot, id, &payload);
+        slot
     }
 
     fn feed_or_new(&mut self, id: FeedId) -> u32 {

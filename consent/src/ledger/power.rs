@@ -62,8 +62,12 @@ impl Ledger {
         entry: &Entry,
         principal: Option<PublicKey>,
     ) -> bool {
+        let lifts = self.voices.lifts(&entry.id);
+        if lifts.is_empty() {
+            return false;
+        }
         let (author, anchor) = (self.author_of(entry), self.anchor(entry));
-        self.voices.lifts(&entry.id).iter().map(|slot| self.entry(*slot)).any(|lift| {
+        lifts.iter().map(|slot| self.entry(*slot)).any(|lift| {
             let by = self.author_of(lift);
             let own = by == author && self.anchor(lift) == anchor;
             let principals = by != author && principal == Some(by) && self.has_one_birth(lift);
@@ -73,8 +77,12 @@ impl Ledger {
 
     /// Whether anybody who may has ended what a record gives.
     pub(crate) fn is_ended(&self, entry: &Entry, principal: Option<PublicKey>) -> bool {
+        let lifts = self.voices.lifts(&entry.id);
+        if lifts.is_empty() {
+            return false;
+        }
         let (author, anchor) = (self.author_of(entry), self.anchor(entry));
-        self.voices.lifts(&entry.id).iter().map(|slot| self.entry(*slot)).any(|lift| {
+        lifts.iter().map(|slot| self.entry(*slot)).any(|lift| {
             let by = self.author_of(lift);
             by == author && self.anchor(lift) == anchor || Some(by) == principal
         })

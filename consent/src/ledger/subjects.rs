@@ -10,7 +10,7 @@ use protocol::limits::SIMILAR_PER_FEED_MAX;
 use protocol::{ContentId, FileHash, PublicKey};
 
 use super::Ledger;
-use super::exact::ExactIndex;
+use super::exact::{ExactIndex, TOGETHER_MAX};
 use super::table::{Slot, TableSeed};
 use crate::code::CodeKind;
 use crate::fingerprint::PassageIndex;
@@ -64,12 +64,13 @@ impl Subjects {
         Self { content, members, ..Self::default() }
     }
 
-    /// Adds the subjects of the statement in `slot`. `similar` and what is returned count the
-    /// feed's subjects by likeness before and after.
+    /// Adds the subjects of the statement in `slot`; works are found after the next
+    /// [`Subjects::link`]. `similar` and what is returned count the feed's subjects by likeness before
+    /// and after.
     pub(crate) fn add(&mut self, slot: Slot, subjects: &[Subject], mut similar: u32) -> u32 {
         for subject in subjects {
             match subject {
-                Subject::Content(content) => self.content.insert(*content, slot),
+                Subject::Content(content) => self.content.push(*content, slot),
                 Subject::Code(kind, code) => {
                     if similar < SIMILAR_PER_FEED_MAX {
                         self.codes.entry(*kind).or_default().insert(code, slot);
@@ -104,6 +105,11 @@ impl Subjects {
             }
         }
         similar
+    }
+
+    /// Lets the works be found that were added since.
+    pub(crate) fn link(&mut self) {
+        self.content.link();
     }
 
     /// Hands every statement that may speak of `work` to `visit`; one may come more than once.
@@ -200,6 +206,15 @@ impl Ledger {
         self.statements.subjects.find(work, likeness, scratch, visit);
     }
 
+    /// Has what is kept of these contents near, so that [`Ledger::find`] is quick about each.
+    pub(crate) fn look_ahead(&self, contents: &[ContentId]) {
+        for some in contents.chunks(TOGETHER_MAX) {
+            let slots = self.statements.subjects.content.look_ahead(some);
+            let entries = slots.iter().flatten().map(|slot| self.entry(*slot));
+            std::hint::black_box(entries.fold(0, |near, entry| near ^ entry.keys));
+        }
+    }
+
     /// As [`Subjects::find_naming`].
     pub(crate) fn find_naming(
         &self,
@@ -242,8 +257,9 @@ impl Ledger {
         let list = subjects.lists.len() as Slot;
         subjects.lists.push(root);
         for work in works {
-            subjects.members.insert(*work, list);
+            subjects.members.push(*work, list);
         }
+        subjects.members.link();
         Ok(())
     }
 }

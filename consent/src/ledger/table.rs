@@ -1,10 +1,12 @@
 //! A table from 32-byte ids to slots, for millions of them: open addressing, 8 bytes a cell.
 //!
 //! Ids may be chosen by strangers, so their place in the table depends on a seed that only this
-//! node knows. A cell holds 32 bits of the hash beside the slot, so a miss touches no row.
+//! node knows. A cell holds 32 bits of the hash beside the slot, so a miss touches no row. The place
+//! is the highest of these bits: a table that grows is gone over once from end to end, and no row
+//! is touched either.
 //!
 //! Invariants: what is found never depends on the seed; at most 5 of 8 cells are taken.
-//! What it is not: the rows. The caller compares ids and says what hash a slot has.
+//! What it is not: the rows. The caller compares ids.
 
 /// Where a thing stands in a list.
 pub(crate) type Slot = u32;
@@ -36,6 +38,7 @@ fn fold(a: u64, b: u64) -> u64 {
 /// The cells.
 #[derive(Debug, Default)]
 pub(crate) struct SlotTable {
+    /// As many as a power of two.
     cells: Vec<u64>,
     taken: usize,
 }
@@ -43,8 +46,10 @@ pub(crate) struct SlotTable {
 impl SlotTable {
     /// The slot with this hash for which `is` holds.
     pub(crate) fn find(&self, hash: u64, is: impl Fn(Slot) -> bool) -> Option<Slot> {
-        let mask = self.cells.len().checked_sub(1)?;
-        let mut at = hash as usize & mask;
+        if self.cells.is_empty() {
+            return None;
+        }
+        let mut at = self.home(hash);
         loop {
             let cell = self.cells[at];
             if cell == EMPTY {
@@ -53,45 +58,75 @@ impl SlotTable {
             if cell >> 32 == hash >> 32 && is(cell as Slot) {
                 return Some(cell as Slot);
             }
-            at = (at + 1) & mask;
+            at = self.after(at);
         }
     }
 
-    /// Puts a slot under a hash; `hash_of` says the hash of a slot that is here.
-    pub(crate) fn insert(&mut self, hash: u64, slot: Slot, hash_of: impl Fn(Slot) -> u64) {
-        if (self.taken + 1) * 8 > self.cells.len() * 5 {
-            let longer = vec![EMPTY; (self.cells.len() * 2).max(CELLS_MIN)];
-            for cell in std::mem::replace(&mut self.cells, longer) {
+    /// What stands where a hash is looked for first: for nothing but to have it near.
+    pub(crate) fn look(&self, hash: u64) -> u64 {
+        if self.cells.is_empty() { EMPTY } else { self.cells[self.home(hash)] }
+    }
+
+    /// Puts a slot under a hash.
+    pub(crate) fn insert(&mut self, hash: u64, slot: Slot) {
+        self.reserve(1);
+        self.put(cell(hash, slot));
+        self.taken += 1;
+    }
+
+    /// Makes room for so many more.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        let needed = ((self.taken + more) * 8).div_ceil(5).next_power_of_two().max(CELLS_MIN);
+        if needed > self.cells.len() {
+            for cell in std::mem::replace(&mut self.cells, vec![EMPTY; needed]) {
                 if cell != EMPTY {
-                    self.put(hash_of(cell as Slot), cell as Slot);
+                    self.put(cell);
                 }
             }
         }
-        self.put(hash, slot);
-        self.taken += 1;
     }
 
     /// Puts another slot in the place of one that is here.
     pub(crate) fn replace(&mut self, hash: u64, old: Slot, new: Slot) {
-        let mask = self.cells.len() - 1;
-        let mut at = hash as usize & mask;
+        let (old, new) = (cell(hash, old), cell(hash, new));
+        let mut at = self.home(hash);
         while self.cells[at] != EMPTY {
-            if self.cells[at] as Slot == old && self.cells[at] >> 32 == hash >> 32 {
-                self.cells[at] = cell(hash, new);
+            if self.cells[at] == old {
+                self.cells[at] = new;
                 return;
             }
-            at = (at + 1) & mask;
+            at = self.after(at);
         }
     }
 
-    fn put(&mut self, hash: u64, slot: Slot) {
-        let mask = self.cells.len() - 1;
-        let mut at = hash as usize & mask;
+    fn put(&mut self, cell: u64) {
+        let mut at = self.home(cell);
         while self.cells[at] != EMPTY {
-            at = (at + 1) & mask;
+            at = self.after(at);
         }
-        self.cells[at] = cell(hash, slot);
+        self.cells[at] = cell;
     }
+
+    /// Where a hash, or the cell under it, is looked for first.
+    fn home(&self, hash: u64) -> usize {
+        let unused_bits = 32_u32.saturating_sub(self.cells.len().trailing_zeros());
+        (hash >> 32 >> unused_bits) as usize
+    }
+
+    fn after(&self, at: usize) -> usize {
+        (at + 1) & (self.cells.len() - 1)
+    }
+}
+
+/// Slots with their hashes, in the order of a table's cells; those of one hash in their own order. Each
+/// cell that is returned has the slot as its lower half, and stands for its hash.
+///
+/// What is put into a table in this order, with room for all, goes through the table's memory once
+/// from end to end; in another order each would wait for memory of its own.
+pub(crate) fn in_order(hashes: impl Iterator<Item = (u64, Slot)>) -> Vec<u64> {
+    let mut cells: Vec<u64> = hashes.map(|(hash, slot)| cell(hash, slot)).collect();
+    cells.sort_unstable();
+    cells
 }
 
 fn cell(hash: u64, slot: Slot) -> u64 {
@@ -112,7 +147,7 @@ mod tests {
             let hash_of = |slot: Slot| seed.hash(&ids[slot as usize]);
             assert_eq!(table.find(7, |_| true), None);
             for slot in 0..4_000 {
-                table.insert(hash_of(slot), slot, hash_of);
+                table.insert(hash_of(slot), slot);
             }
             let find = |table: &SlotTable, at: u32| {
                 table.find(hash_of(at), |slot| ids[slot as usize] == ids[at as usize])

@@ -1,8 +1,11 @@
 //! Digests: what a ledger starts again from, whole or broken.
 
+use consent::ledger::DigestError;
 use consent::payload::Delegation;
 use consent::terms::Place;
-use consent::{Behalf, CodeKind, Collection, Ledger, Standing, Statement, Subject, Use, Value};
+use consent::{
+    Behalf, CodeKind, Collection, Ledger, Replay, Standing, Statement, Subject, Use, Value,
+};
 use proptest::prelude::*;
 use protocol::FileHash;
 
@@ -55,13 +58,16 @@ fn same(one: &Ledger, other: &Ledger) -> bool {
         && one.forks().eq(other.forks())
 }
 
+fn replayed(digests: &[Vec<u8>]) -> Result<Ledger, DigestError> {
+    let mut replay = Replay::new(Ledger::new());
+    digests.iter().try_for_each(|digest| replay.take(digest))?;
+    replay.finish()
+}
+
 #[test]
 fn a_ledger_starts_again_from_its_digests() {
     let scene = everything();
-    let mut again = Ledger::new();
-    for digest in &scene.digests {
-        assert_eq!(again.replay(digest), Ok(()));
-    }
+    let again = replayed(&scene.digests).expect("its own digests");
     assert!(same(&again, &scene.ledger));
     let (again, was) = (Scene { ledger: again, ..Scene::default() }, scene);
     for n in 0..10 {
@@ -75,12 +81,17 @@ fn a_ledger_starts_again_from_its_digests() {
 #[test]
 fn digests_out_of_order_or_twice_are_refused() {
     let scene = everything();
-    let mut ledger = Ledger::new();
-    assert!(ledger.replay(&scene.digests[3]).is_err(), "nothing is before it");
-    assert!(ledger.replay(&scene.digests[0]).is_ok());
-    assert!(ledger.replay(&scene.digests[0]).is_err(), "it is there");
-    assert!(ledger.replay(&scene.digests[5]).is_err(), "of a feed that is not here");
+    let mut replay = Replay::new(Ledger::new());
+    assert!(replay.take(&scene.digests[3]).is_err(), "nothing is before it");
+    assert!(replay.take(&scene.digests[0]).is_ok());
+    assert!(replay.take(&scene.digests[5]).is_err(), "of a feed that is not here");
+    let ledger = replay.finish().expect("what was taken");
     assert_eq!(ledger.len(), 1);
+    for twice in 0..scene.digests.len() {
+        let mut digests = scene.digests.clone();
+        digests.push(digests[twice].clone());
+        assert_eq!(replayed(&digests).err(), Some(DigestError::Order), "{twice}");
+    }
 }
 
 #[test]
@@ -90,9 +101,9 @@ fn a_statement_is_never_the_first_record_of_a_feed() {
     // The place of a genesis (id, time, 0, author, feed, seq) and the body of a statement.
     let (head, body) = (32 + 8 + 1 + 32 + 4 + 4, 32 + 8 + 1 + 4 + 4 + 4);
     let forged = [&genesis[..head], &statement[body..]].concat();
-    let mut ledger = Ledger::new();
-    assert!(ledger.replay(&forged).is_err());
-    assert!(ledger.is_empty());
+    let mut replay = Replay::new(Ledger::new());
+    assert!(replay.take(&forged).is_err());
+    assert!(replay.finish().expect("nothing was taken").is_empty());
 }
 
 proptest! {
@@ -123,12 +134,10 @@ proptest! {
                 }
             }
         }
-        let mut ledger = Ledger::new();
-        for digest in &digests {
-            let before = ledger.len();
-            let taken = ledger.replay(digest).is_ok();
-            prop_assert_eq!(ledger.len(), before + usize::from(taken));
-        }
+        let mut replay = Replay::new(Ledger::new());
+        let taken = digests.iter().filter(|digest| replay.take(digest).is_ok()).count();
+        let Ok(ledger) = replay.finish() else { return Ok(()) };
+        prop_assert_eq!(ledger.len(), taken);
         let scene = Scene { ledger, ..Scene::default() };
         let _ = scene.answer(&open(), &work(1).into());
         let _ = (scene.ledger.frontier_id(), scene.ledger.forks().count());

@@ -91,8 +91,7 @@ impl LedgerBook {
 
     /// The same for a ledger that asks for so much work at a feed's birth.
     pub(super) fn asking(dir: &Path, seed: TableSeed, work_bits: u32) -> Result<Self, TakeError> {
-        let mut ledger = Ledger::asking(work_bits, seed);
-        let log = RecordLog::open(dir, &mut ledger)?;
+        let (log, ledger) = RecordLog::open(dir, || Ledger::asking(work_bits, seed))?;
         let remarks = Remarks::open(dir.join("remarks"), &ledger).map_err(LogError::from)?;
         let inner = Mutex::new(Inner { ledger, log, remarks });
         Ok(Self { inner, quotas: Quotas::default() })

@@ -5,20 +5,24 @@
 //! ```
 //!
 //! Invariants: what was appended and synced is read again, in order; what a crash left half written
-//! at the end is cut off, and kept in a file beside it. After an append has failed every later one fails, as nobody knows what the
-//! disk holds. What it is not: typed.
+//! at the end is cut off, and kept in a file beside it; where sound frames follow what is damaged,
+//! nothing is cut. After an append has failed every later one fails, as nobody knows what the disk
+//! holds. What it is not: typed.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read as _, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 
-const LENGTH_BYTES: usize = 4;
-const CHECK_BYTES: usize = 8;
+use super::batch::{Batch, Reading};
+
+pub(super) const LENGTH_BYTES: usize = 4;
+pub(super) const CHECK_BYTES: usize = 8;
 /// What a frame has beside its bytes.
 pub(super) const FRAME_BYTES: u64 = (LENGTH_BYTES + CHECK_BYTES) as u64;
-/// Read at once.
-const BUFFER_BYTES: usize = 1 << 20;
+/// Batches read before somebody asks for them.
+const BATCHES_AHEAD: usize = 4;
 
 /// The file.
 #[derive(Debug)]
@@ -44,29 +48,50 @@ pub(super) struct FrameReader(Arc<Mutex<File>>);
 
 impl Frames {
     /// Opens the file, made if it is not there, and hands every whole frame from `from` on to
-    /// `each`, which says whether to go on; what follows the last that it took is cut off.
+    /// `each`, batch after batch; `each` says how many it took. What follows the last that it took
+    /// is cut off, unless sound frames follow something damaged, which is an error.
     pub(super) fn open(
         path: &Path,
         from: u64,
         bytes_max: usize,
-        mut each: impl FnMut(u64, &[u8]) -> bool,
+        mut each: impl FnMut(&Batch) -> usize,
     ) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
-        let mut reader = BufReader::with_capacity(BUFFER_BYTES, &file);
-        reader.seek(SeekFrom::Start(from))?;
-        let (mut end, mut bytes) = (from, Vec::new());
-        while read_frame(&mut reader, bytes_max, &mut bytes)? && each(end, &bytes) {
-            end += bytes.len() as u64 + FRAME_BYTES;
-        }
-        if file.metadata()?.len() > end {
-            // Kept beside it: should it ever be more than a torn end, somebody can look.
-            let mut cut = Vec::new();
-            (&file).seek(SeekFrom::Start(end))?;
-            (&file).read_to_end(&mut cut)?;
-            std::fs::write(path.with_extension("cut"), cut)?;
-            tracing::warn!(path = %path.display(), end, "cut off what was half written");
-            file.set_len(end)?;
-            file.sync_all()?;
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        let mut reading = Reading::new(File::open(path)?, from, bytes_max)?;
+        let (batches, mut end, mut refused) = (sync_channel(BATCHES_AHEAD), from, false);
+        let (sender, receiver) = batches;
+        std::thread::scope(|scope| {
+            // The next batch is read and checked while this one is taken.
+            let reader = scope.spawn(|| -> io::Result<()> {
+                while let Some(batch) = reading.batch()? {
+                    if sender.send(batch).is_err() {
+                        break;
+                    }
+                }
+                drop(sender);
+                Ok(())
+            });
+            for batch in receiver {
+                let taken = each(&batch);
+                end = batch.place(taken);
+                refused = taken < batch.len();
+                if refused {
+                    break;
+                }
+            }
+            reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })?;
+        let length = file.metadata()?.len();
+        if length > end {
+            if !refused && let Some(sound) = reading.sound_after(end)? {
+                let why = format!(
+                    "damaged at byte {end}, while what follows from byte {sound} on is sound; \
+                     nothing was changed; put back a good copy, or move the file away so that \
+                     peers are asked for all of it again"
+                );
+                return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+            }
+            cut(&mut file, path, end)?;
         }
         let reader = FrameReader(Arc::new(Mutex::new(File::open(path)?)));
         Ok(Self { file, reader, end, failed: false })
@@ -155,31 +180,19 @@ fn unframed(frame: &[u8]) -> Option<&[u8]> {
     (is_whole && *found == check(*length, bytes)).then_some(bytes)
 }
 
-/// Reads the next frame into `bytes`; false if there is no whole and sound one.
-fn read_frame(reader: &mut impl Read, bytes_max: usize, bytes: &mut Vec<u8>) -> io::Result<bool> {
-    let mut length = [0; LENGTH_BYTES];
-    if !fill(reader, &mut length)? {
-        return Ok(false);
-    }
-    let count = u32::from_le_bytes(length) as usize;
-    if count > bytes_max {
-        return Ok(false);
-    }
-    bytes.resize(count, 0);
-    let mut found = [0; CHECK_BYTES];
-    Ok(fill(reader, bytes)? && fill(reader, &mut found)? && found == check(length, bytes))
+/// Cuts off what follows `end`, and keeps it beside the file: should it ever be more than a torn end,
+/// somebody can look.
+fn cut(file: &mut File, path: &Path, end: u64) -> io::Result<()> {
+    file.seek(SeekFrom::Start(end))?;
+    let mut kept = File::create(path.with_extension("cut"))?;
+    io::copy(file, &mut kept)?;
+    kept.sync_all()?;
+    tracing::warn!(path = %path.display(), end, "cut off what was half written");
+    file.set_len(end)?;
+    file.sync_all()
 }
 
-/// Reads exactly so many bytes; false if there are fewer.
-fn fill(reader: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
-    match reader.read_exact(bytes) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-fn check(length: [u8; LENGTH_BYTES], bytes: &[u8]) -> [u8; CHECK_BYTES] {
+pub(super) fn check(length: [u8; LENGTH_BYTES], bytes: &[u8]) -> [u8; CHECK_BYTES] {
     let hash = blake3::Hasher::new().update(&length).update(bytes).finalize();
     *hash.as_bytes().first_chunk().expect("a hash has 32 bytes")
 }
@@ -190,9 +203,9 @@ mod tests {
 
     fn opened(path: &Path) -> (Frames, Vec<Vec<u8>>) {
         let mut read = Vec::new();
-        let frames = Frames::open(path, 0, 100, |_, bytes| {
-            read.push(bytes.to_vec());
-            true
+        let frames = Frames::open(path, 0, 100, |batch| {
+            read.extend(batch.frames().map(|(_, bytes)| bytes.to_vec()));
+            batch.len()
         });
         (frames.expect("opened"), read)
     }
@@ -226,10 +239,50 @@ mod tests {
             assert_eq!(opened(&path).1.last().expect("there"), b"again");
         }
 
-        // A flipped bit ends what is read, and a length beyond the bound is none.
-        let mut flipped = bytes.clone();
-        flipped[5] ^= 1;
-        std::fs::write(&path, &flipped).expect("written");
-        assert!(opened(&path).1.is_empty());
+        // A flipped bit before sound frames is told and changes nothing; in the last it ends what
+        // is read, and is kept.
+        for (at, is_last) in [(0, false), (5, false), (20, false), (bytes.len() - 3, true)] {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1;
+            std::fs::write(&path, &flipped).expect("written");
+            match Frames::open(&path, 0, 100, Batch::len) {
+                Ok(frames) => assert!(is_last && frames.end() == whole, "{at}"),
+                Err(error) => assert!(!is_last && error.to_string().contains("damaged"), "{error}"),
+            }
+            let kept = if is_last { &flipped[..whole as usize] } else { &flipped[..] };
+            assert_eq!(std::fs::read(&path).expect("read"), kept);
+        }
+        let cut = std::fs::read(path.with_extension("cut")).expect("kept");
+        assert_eq!(cut.len(), bytes.len() - whole as usize);
+    }
+
+    #[test]
+    fn what_is_not_taken_is_cut_off_even_if_it_is_sound() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("frames");
+        let (mut frames, _) = opened(&path);
+        frames.append([b"one".as_slice(), b"two", b"three"], true).expect("written");
+        let frames = Frames::open(&path, 0, 100, |_| 2).expect("opened");
+        assert_eq!(frames.end(), 2 * (FRAME_BYTES + 3));
+        assert_eq!(opened(&path).1, [b"one", b"two"]);
+    }
+
+    #[test]
+    fn many_batches_come_in_order() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("frames");
+        let wanted: Vec<Vec<u8>> =
+            (0..40_000_u32).map(|n| [n.to_le_bytes().as_slice(), &[7; 60]].concat()).collect();
+        let (mut frames, _) = opened(&path);
+        frames.append(wanted.iter().map(Vec::as_slice), false).expect("written");
+        let mut batches = 0;
+        let mut read = Vec::new();
+        Frames::open(&path, 0, 100, |batch| {
+            batches += 1;
+            read.extend(batch.frames().map(|(_, bytes)| bytes.to_vec()));
+            batch.len()
+        })
+        .expect("opened");
+        assert!(batches > 3 && read == wanted, "{batches} batches");
     }
 }

@@ -12,10 +12,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use consent::{Admitted, Ledger, Record};
+use consent::{Admitted, Ledger, Record, Replay};
 use protocol::limits::RECORD_BYTES_MAX;
 use protocol::{OpenError, Signed};
+use rayon::prelude::*;
 
+use super::batch::Batch;
 use super::frames::{FRAME_BYTES, FramePlace, FrameReader, Frames};
 use crate::durable::FileError;
 
@@ -55,8 +57,9 @@ pub(crate) struct RecordLog {
 }
 
 impl RecordLog {
-    /// Opens the log in `dir`, made if it is not there, and fills `ledger`, which must be empty.
-    pub(crate) fn open(dir: &Path, ledger: &mut Ledger) -> Result<Self, LogError> {
+    /// Opens the log in `dir`, made if it is not there; returns also the ledger that it makes of
+    /// an `empty` one.
+    pub(crate) fn open(dir: &Path, empty: impl Fn() -> Ledger) -> Result<(Self, Ledger), LogError> {
         let io = |doing, path: &Path| {
             let path = path.to_owned();
             move |source| LogError::Io { doing, path, source }
@@ -68,42 +71,29 @@ impl RecordLog {
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
             Err(error) => return Err(io("read", &records_path)(error)),
         };
-        let (mut places, mut at) = (Vec::new(), 0);
-        let replay = |_, frame: &[u8]| {
-            let Some((length, digest)) = frame.split_first_chunk::<4>() else { return false };
-            let end = at + u64::from(u32::from_le_bytes(*length)) + FRAME_BYTES;
-            // Digests that are ahead of the records, or of others, are made again.
-            if end > records_end || ledger.replay(digest).is_err() {
-                return false;
-            }
-            places.push(at);
-            at = end;
-            true
-        };
-        let digests = Frames::open(&digests_path, 0, DIGEST_FRAME_BYTES_MAX, replay)
-            .map_err(io("read", &digests_path))?;
-        let mut lagging: Vec<Vec<u8>> = Vec::new();
-        let mut failed = None;
-        let replayed = at;
-        let insert = |at, frame: &[u8]| match insert(ledger, frame) {
-            Ok(digest) => {
-                lagging.push(digest);
-                places.push(at);
-                true
-            }
-            Err(error) => {
-                failed = Some(error);
-                true
-            }
-        };
-        let records = Frames::open(&records_path, replayed, RECORD_FRAME_BYTES_MAX, insert)
-            .map_err(io("read", &records_path))?;
+        let replayed = replay(&digests_path, records_end, empty()).and_then(|replayed| {
+            let Some(replayed) = replayed else {
+                // Digests of which one is there twice: all are made again.
+                std::fs::write(&digests_path, [])?;
+                return Ok(replay(&digests_path, records_end, empty())?.expect("no digests"));
+            };
+            Ok(replayed)
+        });
+        let Replayed { ledger, digests, places, end } =
+            replayed.map_err(io("read", &digests_path))?;
+        let mut lagging = Lagging { ledger, digests: Vec::new(), places, failed: None };
+        let records = Frames::open(&records_path, end, RECORD_FRAME_BYTES_MAX, |batch| {
+            lagging.take(batch);
+            batch.len()
+        })
+        .map_err(io("read", &records_path))?;
+        let Lagging { ledger, digests: made, places, failed } = lagging;
         if let Some(error) = failed {
             return Err(LogError::Damaged(places.len(), error));
         }
         let mut log = Self { dir: dir.to_owned(), records, digests, places };
-        log.append_digests(&lagging)?;
-        Ok(log)
+        log.append_digests(&made)?;
+        Ok((log, ledger))
     }
 
     /// Appends a record before the ledger has it.
@@ -206,16 +196,79 @@ impl EnvelopeReader {
     }
 }
 
-/// Opens an envelope of the log again and inserts it; returns its digest's frame.
-fn insert(ledger: &mut Ledger, frame: &[u8]) -> Result<Vec<u8>, OpenError> {
-    let rule = |why: &str| OpenError::Rule(why.to_owned());
-    let (received_ms, bytes) =
-        frame.split_first_chunk::<8>().ok_or_else(|| rule("a frame without a time"))?;
-    let (record, received_ms) = (Signed::<Record>::open(bytes)?, u64::from_le_bytes(*received_ms));
-    let admitted = Admitted { record: record.clone(), received_ms };
-    match ledger.insert(record, received_ms) {
-        Ok(consent::Inserted::New(_)) => Ok(digest_frame(ledger, &admitted)),
-        Ok(_) => Err(rule("it is there twice, or out of order")),
+/// What the digests make.
+struct Replayed {
+    ledger: Ledger,
+    digests: Frames,
+    /// Where each of these records stands.
+    places: Vec<u64>,
+    /// Where the records go on that have no digest.
+    end: u64,
+}
+
+/// Fills the ledger from the digests. Those that are ahead of the records, or of others, are cut off to
+/// be made again. None if one is there twice.
+fn replay(path: &Path, records_end: u64, empty: Ledger) -> io::Result<Option<Replayed>> {
+    let (mut places, mut at) = (Vec::new(), 0);
+    let mut replay = Replay::new(empty);
+    let digests = Frames::open(path, 0, DIGEST_FRAME_BYTES_MAX, |batch| {
+        for (taken, (_, frame)) in batch.frames().enumerate() {
+            let Some((length, digest)) = frame.split_first_chunk::<4>() else { return taken };
+            let end = at + u64::from(u32::from_le_bytes(*length)) + FRAME_BYTES;
+            if end > records_end || replay.take(digest).is_err() {
+                return taken;
+            }
+            places.push(at);
+            at = end;
+        }
+        batch.len()
+    })?;
+    let ledger = replay.finish().ok();
+    Ok(ledger.map(|ledger| Replayed { ledger, digests, places, end: at }))
+}
+
+/// The records whose digests are not there: opened again, on all cores, and inserted.
+struct Lagging {
+    ledger: Ledger,
+    digests: Vec<Vec<u8>>,
+    places: Vec<u64>,
+    /// The first that is none. What follows is not looked at, and stays as it is.
+    failed: Option<OpenError>,
+}
+
+impl Lagging {
+    fn take(&mut self, batch: &Batch) {
+        if self.failed.is_some() {
+            return;
+        }
+        let frames: Vec<(u64, &[u8])> = batch.frames().collect();
+        let opened: Vec<_> = frames.par_iter().map(|(_, frame)| opened(frame)).collect();
+        for (opened, (at, _)) in opened.into_iter().zip(&frames) {
+            match opened.and_then(|admitted| insert(&mut self.ledger, &admitted)) {
+                Ok(digest) => self.digests.push(digest),
+                Err(error) => {
+                    self.failed = Some(error);
+                    return;
+                }
+            }
+            self.places.push(*at);
+        }
+    }
+}
+
+/// Opens the envelope in a frame of the log again.
+fn opened(frame: &[u8]) -> Result<Admitted, OpenError> {
+    let without_time = || OpenError::Rule("a frame without a time".to_owned());
+    let (received_ms, bytes) = frame.split_first_chunk::<8>().ok_or_else(without_time)?;
+    let received_ms = u64::from_le_bytes(*received_ms);
+    Ok(Admitted { record: Signed::<Record>::open(bytes)?, received_ms })
+}
+
+/// Inserts a record of the log; returns its digest's frame.
+fn insert(ledger: &mut Ledger, admitted: &Admitted) -> Result<Vec<u8>, OpenError> {
+    match ledger.insert(admitted.record.clone(), admitted.received_ms) {
+        Ok(consent::Inserted::New(_)) => Ok(digest_frame(ledger, admitted)),
+        Ok(_) => Err(OpenError::Rule("it is there twice, or out of order".to_owned())),
         Err(error) => Err(OpenError::Rule(error.to_string())),
     }
 }
@@ -254,8 +307,7 @@ mod tests {
     }
 
     fn opened(dir: &Path) -> (Ledger, RecordLog) {
-        let mut ledger = Ledger::new();
-        let log = RecordLog::open(dir, &mut ledger).expect("opened");
+        let (log, ledger) = RecordLog::open(dir, Ledger::new).expect("opened");
         (ledger, log)
     }
 

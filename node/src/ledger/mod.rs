@@ -8,6 +8,7 @@
 //! What it is not: the rules (see the `consent` crate).
 
 mod answer;
+mod batch;
 mod book;
 mod branches;
 mod chain;
