@@ -52,6 +52,16 @@ impl fmt::Display for DenialReason {
     }
 }
 
+impl Denial {
+    /// Why, and how what says so speaks of the work.
+    pub fn in_words(&self) -> String {
+        match self.found {
+            Some(found) => format!("{}, found by {found}", self.reason),
+            None => self.reason.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} may not be used for {}: {}", self.work.short(), self.about, self.reason)?;

@@ -3,6 +3,7 @@
 //! Invariants: the same rules as the gate's (see `power`), asked of one record instead of one work.
 //! What it is not: a decision about a work.
 
+use protocol::limits::SIMILAR_PER_FEED_MAX;
 use protocol::{FeedHead, FeedId, FileHash, PublicKey, RecordId};
 
 use super::Ledger;
@@ -112,6 +113,13 @@ impl Ledger {
         let author = &self.authors[held.author as usize];
         let rotation = author.successor(&self.keys[tip.keys as usize])?;
         Some(FeedKeys { daily: rotation.daily, root: rotation.root_commitment })
+    }
+
+    /// How many more subjects by likeness count in a feed.
+    pub fn likenesses_left(&self, feed: &FeedId) -> u32 {
+        let tip = self.feed(feed).and_then(|feed| feed.tip(&self.entries));
+        let named = tip.map_or(0, |tip| self.entry(tip).similar);
+        SIMILAR_PER_FEED_MAX.saturating_sub(named)
     }
 
     /// Where a feed forked first, if it did.

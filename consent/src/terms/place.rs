@@ -99,6 +99,15 @@ impl Place {
     /// Reads a place; see the module for the forms. `host/path` without a scheme, `git@host:path`
     /// and `https://github.com/owner/name.git` are read too.
     pub fn parse(text: &str) -> Result<Self, PlaceError> {
+        let place = Self::read(text)?;
+        // Its one spelling may be longer than what was written, and has to be read again by others.
+        match place.to_string().len() {
+            bytes if bytes > PLACE_BYTES_MAX => Err(PlaceError::Length(bytes)),
+            _ => Ok(place),
+        }
+    }
+
+    fn read(text: &str) -> Result<Self, PlaceError> {
         let text = checked(text)?;
         let refused = || PlaceError::Repository(short(text));
         if let Some(rest) = text.strip_prefix("code:") {

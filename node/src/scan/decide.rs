@@ -8,11 +8,11 @@ use std::io;
 use std::path::PathBuf;
 
 use consent::{Gate, Reach, SetAside};
-use protocol::FileHash;
+use protocol::{ContentId, FileHash};
 use rayon::prelude::*;
 
 use super::bits::Bits;
-use super::item::{Known, State};
+use super::item::{Item, Known, State};
 use super::judge::{Judge, Verdict};
 use super::report::{ItemFormat, Lines, Tally};
 use super::spool::{Batch, Frame, Spool};
@@ -24,6 +24,8 @@ use crate::clock::now_ms;
 const TRIES: usize = 3;
 /// The fewest items for which a thread is asked.
 const TOGETHER_MIN: usize = 32;
+/// How many items the gate looks ahead to at once.
+const LOOKED_AHEAD: usize = 32;
 
 /// What the second pass found.
 #[derive(Debug, Default)]
@@ -205,14 +207,19 @@ fn judge_some(
     alike: impl Fn(usize) -> bool,
 ) -> io::Result<Told> {
     let mut told = Told::default();
-    for (at, frame) in frames.iter().enumerate() {
-        let item = batch.item(*frame)?;
-        let answer = judge.about(&item, alike(at));
-        told.allowed.push(answer.verdict == Verdict::Allowed);
-        if let Some(format) = format {
-            Lines::line(&judge.shown(&item, &answer), format, &mut told.lines);
+    for some in frames.chunks(LOOKED_AHEAD) {
+        let items: Vec<Item> =
+            some.iter().map(|frame| batch.item(*frame)).collect::<io::Result<_>>()?;
+        let works: Vec<ContentId> = items.iter().flat_map(Item::contents).collect();
+        judge.gate.look_ahead(&works);
+        for item in &items {
+            let answer = judge.about(item, alike(told.allowed.len()));
+            told.allowed.push(answer.verdict == Verdict::Allowed);
+            if let Some(format) = format {
+                Lines::line(&judge.shown(item, &answer), format, &mut told.lines);
+            }
+            told.tally.add(&answer, item.licence.as_deref(), || judge.shown(item, &answer));
         }
-        told.tally.add(&answer, item.licence.as_deref(), || judge.shown(&item, &answer));
     }
     Ok(told)
 }

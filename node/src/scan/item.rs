@@ -77,6 +77,17 @@ pub(super) struct Word {
     pub term: String,
 }
 
+impl Item {
+    /// The content ids of the works that it is.
+    pub(super) fn contents(&self) -> impl Iterator<Item = ContentId> {
+        let works = match &self.state {
+            State::Unreadable(_) => &[][..],
+            State::Read(works, _) => works,
+        };
+        works.iter().map(|known| known.content)
+    }
+}
+
 impl Place {
     /// In words.
     pub(super) fn text(&self, files: &[PathBuf]) -> String {

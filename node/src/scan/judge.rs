@@ -79,10 +79,7 @@ impl Judge<'_> {
             State::Read(works, _) => shown.content = works.first().map(|known| known.content),
         }
         if let Some(denial) = &answer.denial {
-            shown.why = Some(match denial.found {
-                Some(found) => format!("{}, found by {found}", denial.reason),
-                None => denial.reason.to_string(),
-            });
+            shown.why = Some(denial.in_words());
             shown.records.clone_from(&denial.records);
             shown.found = denial.found.map(|found| name(found).to_owned());
             shown.distance = denial.found.and_then(distance);

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use consent::{Policy, SetAside, Silence, Use};
+use consent::{Policy, Silence, Use, Work};
 use protocol::RecordId;
 
 use super::id_calls::access;
@@ -63,22 +63,25 @@ impl NodeService {
         let policy = Policy { default, cooling_ms: 0, ..Policy::default() };
         let path: &Path = existing(&request.path)?;
         tokio::task::block_in_place(|| {
-            let works = Works::under(path, false).and_then(Works::whole).map_err(failed)?;
+            let mut found = Works::under(path, true).map_err(failed)?;
+            // What cannot be told is not told to be free.
+            found.faults.append(&mut found.unlike);
+            let (places, works) = asked(found.whole().map_err(failed)?);
             let total = works.len() as u64;
-            let aside = SetAside::default();
             let (_, reply) = self.means.ledger.with_gate(&policy, |gate| {
+                let aside = gate.set_aside(&works, about);
                 let mut reply =
                     CheckReply { works: total, allowed: 0, refused: 0, refusals: Vec::new() };
-                for (at, work) in works.into_iter().enumerate() {
-                    match gate.check(&work.content.into(), about, &aside) {
+                for (at, (work, place)) in works.iter().zip(places).enumerate() {
+                    match gate.check(work, about, &aside) {
                         Ok(()) => reply.allowed += 1,
                         Err(denial) => {
                             reply.refused += 1;
                             if reply.refusals.len() < REFUSALS_MAX {
                                 reply.refusals.push(Refusal {
-                                    place: work.place,
+                                    place,
                                     content: work.content,
-                                    reason: denial.reason.to_string(),
+                                    reason: denial.in_words(),
                                     records: denial.records,
                                 });
                             }
@@ -93,6 +96,15 @@ impl NodeService {
             Ok(reply)
         })
     }
+}
+
+/// Works as a gate is asked about them, and where each is.
+fn asked(works: Vec<crate::works::Work>) -> (Vec<String>, Vec<Work>) {
+    let asked = works.into_iter().map(|work| {
+        let marks = work.likeness.map(|likeness| Box::new(likeness.marks()));
+        (work.place, Work { content: work.content, marks })
+    });
+    asked.unzip()
 }
 
 /// The beginning of an answer.

@@ -24,9 +24,8 @@ use crate::works::Works;
 #[derive(Debug, Default)]
 struct Named {
     works: BTreeSet<ContentId>,
-    likeness: Vec<Subject>,
-    /// Works whose likeness is among them.
-    alike: u64,
+    /// Of each work that has any.
+    likeness: Vec<Vec<Subject>>,
     files: u64,
     dotted: u64,
     unread: Vec<String>,
@@ -47,14 +46,7 @@ impl Named {
                 if !named.works.insert(work.content) || likeness.is_empty() {
                     continue;
                 }
-                // More than a feed may have would count nowhere.
-                let room = SIMILAR_PER_FEED_MAX as usize - named.likeness.len();
-                if likeness.len() <= room {
-                    named.likeness.extend(likeness);
-                    named.alike += 1;
-                } else {
-                    named.unlike.push(format!("{}: too many likenesses in one feed", work.place));
-                }
+                named.likeness.push(likeness);
             }
         }
         if named.works.is_empty() {
@@ -69,6 +61,26 @@ impl Named {
         }
         Ok(named)
     }
+
+    /// Keeps the likenesses that a feed has room for, as more would count nowhere, and tells of the
+    /// others.
+    fn fit(&mut self, room: u32) {
+        let (mut room, before) = (room as usize, self.likeness.len());
+        self.likeness.retain(|likeness| match room.checked_sub(likeness.len()) {
+            Some(left) => {
+                room = left;
+                true
+            }
+            None => false,
+        });
+        let left_out = before - self.likeness.len();
+        if left_out > 0 {
+            self.unlike.push(format!(
+                "{left_out} of the works: a feed has room for {SIMILAR_PER_FEED_MAX} likenesses and no \
+                 more; name these with another --identity"
+            ));
+        }
+    }
 }
 
 impl NodeService {
@@ -78,8 +90,10 @@ impl NodeService {
         progress: &ProgressSender,
     ) -> Answer<ConsentReply> {
         let uses = uses(&request.uses)?;
-        let named = tokio::task::block_in_place(|| Named::under(&request))?;
+        let mut named = tokio::task::block_in_place(|| Named::under(&request))?;
         let (speaker, made, name) = self.speaker(&request)?;
+        let feed = speaker.ring.feed_id();
+        named.fit(self.means.ledger.with_ledger(|ledger| ledger.likenesses_left(&feed)));
         self.tell_of_birth(&speaker, progress);
         let many = request.collection || named.files > WORKS_NAMED_MAX as u64;
         let collection = match many.then(|| collection_of(&named.works)) {
@@ -95,7 +109,8 @@ impl NodeService {
             None => named.works.iter().copied().map(Subject::Content).collect(),
         };
         let mut statements = deny.over_subjects(exact);
-        statements.extend(deny.over_subjects(named.likeness));
+        let alike = named.likeness.len() as u64;
+        statements.extend(deny.over_subjects(named.likeness.into_iter().flatten()));
         let ledger = &self.means.ledger;
         let records = tokio::task::block_in_place(|| {
             let records = ledger.state(&speaker, &statements, request.behalf, now_ms())?;
@@ -110,12 +125,33 @@ impl NodeService {
         let records = records.map_err(own_failure)?;
         let mut reply = said(&speaker, name, made);
         reply.works = named.works.len() as u64;
-        reply.alike = named.alike;
+        reply.alike = alike;
         reply.collection = collection.map(|collection| collection.root);
         reply.dotted = named.dotted;
         reply.unread_count = named.unread.len() as u64;
         reply.unread = named.unread.into_iter().take(SCAN_LISTED_MAX).collect();
         reply.unlike = named.unlike.into_iter().take(SCAN_LISTED_MAX).collect();
         Ok(self.told(reply, records).await)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use consent::CodeKind;
+
+    #[test]
+    fn what_a_feed_has_no_room_for_is_told() {
+        let likeness =
+            |count: usize| (0..count).map(|_| Subject::Code(CodeKind::Pdq, [5; 32])).collect();
+        let mut named =
+            Named { likeness: vec![likeness(2), likeness(3), likeness(1)], ..Named::default() };
+        named.fit(6);
+        assert_eq!((named.likeness.len(), named.unlike.len()), (3, 0));
+        named.fit(4);
+        assert_eq!((named.likeness.len(), named.unlike.len()), (2, 1));
+        assert!(named.unlike[0].starts_with("1 of the works"), "{:?}", named.unlike);
+        named.fit(0);
+        assert!(named.likeness.is_empty() && named.unlike[1].starts_with("2 of the works"));
     }
 }

@@ -148,3 +148,10 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_place_is_short_enough_in_its_one_spelling_too() {
+    let spelt = |braces: usize| Place::parse(&format!("e.org/{}", "{".repeat(braces)));
+    assert_eq!(spelt(1_000).map(|place| place.to_string().len()), Ok(14 + 3 * 1_000));
+    assert_eq!(spelt(1_500), Err(PlaceError::Length(14 + 3 * 1_500)));
+}
