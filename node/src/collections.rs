@@ -4,14 +4,15 @@
 //! ledger names into it, from this node's blobs or from connected peers.
 //!
 //! Invariants: a list is asked for only up to the length that its record claims and the bounds allow;
-//! one that is not its record's is never looked at again; what is fetched is kept, so others can
-//! fetch it here. What it is not: quick. Until a list is here, its collection matches nothing.
+//! a description that leads to no list, or to another's, keeps none of its collection's others from
+//! being followed; what is fetched is kept, so others can fetch it here. What it is not: quick. Until
+//! a list is here, its collection matches nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use consent::Collection;
+use consent::{Collection, Ledger};
 use futures::StreamExt;
 use protocol::limits::{COLLECTION_WORKS_MAX, COLLECTIONS_WORKS_MAX, LISTS_WANTED_MAX};
 use protocol::{ContentId, FileHash};
@@ -22,14 +23,12 @@ use crate::net::Net;
 
 /// The bytes of an id in a list.
 const ID_BYTES: u64 = 32;
-/// How often the ledger is asked for lists that it lacks.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// How soon a list that nobody gave is asked for again.
+/// How soon a list that nobody gave is asked for again, the first time.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// How often that doubles: up to 80 s.
+const DOUBLINGS_MAX: u32 = 4;
 /// Lists fetched at once.
 const AT_ONCE: usize = 4;
-/// Lists that are remembered as waiting; beyond them all are tried anew.
-const WAITING_MAX: usize = 64 * LISTS_WANTED_MAX;
 
 /// The collection of these works, and its list: their sorted ids, one after another.
 pub(crate) fn collection_of(works: &BTreeSet<ContentId>) -> (Collection, Vec<u8>) {
@@ -40,17 +39,22 @@ pub(crate) fn collection_of(works: &BTreeSet<ContentId>) -> (Collection, Vec<u8>
 
 /// Brings lists into the ledger until `cancel`.
 pub(crate) async fn keep_lists(net: Net, ledger: Arc<LedgerBook>, cancel: CancellationToken) {
-    let mut keeper =
-        Keeper { net, ledger, refused: BTreeSet::new(), later: BTreeMap::new(), works: 0 };
-    let mut every = tokio::time::interval(LOOK_EVERY);
+    let mut keeper = Keeper { net, ledger: Arc::clone(&ledger), queue: Queue::default() };
     loop {
+        let next = tokio::select! {
+            () = cancel.cancelled() => return,
+            next = keeper.look() => next,
+        };
+        let due = async {
+            match next {
+                Some(due) => tokio::time::sleep_until(due.into()).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = cancel.cancelled() => return,
-            _ = every.tick() => {}
-        }
-        tokio::select! {
-            () = cancel.cancelled() => return,
-            () = keeper.look() => {}
+            () = ledger.collection_named() => {}
+            () = due => {}
         }
     }
 }
@@ -58,12 +62,27 @@ pub(crate) async fn keep_lists(net: Net, ledger: Arc<LedgerBook>, cancel: Cancel
 struct Keeper {
     net: Net,
     ledger: Arc<LedgerBook>,
-    /// Roots of collections whose lists are wrong or too long.
-    refused: BTreeSet<FileHash>,
-    /// When to ask again for those that nobody gave.
-    later: BTreeMap<FileHash, Instant>,
-    /// Works in the lists brought so far.
-    works: u64,
+    queue: Queue,
+}
+
+/// The lists still to be looked for.
+#[derive(Debug, Default)]
+struct Queue {
+    /// How many of the ledger's descriptions of collections were looked at.
+    seen: usize,
+    /// Those whose list nobody gave, by when they are due again and their number.
+    waiting: BTreeMap<(Instant, usize), Wanted>,
+}
+
+/// A collection whose list is wanted.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    /// As a statement describes it; another may describe the same one rightly.
+    collection: Collection,
+    /// Its number among the descriptions.
+    number: usize,
+    /// How often nobody gave it.
+    tries: u32,
 }
 
 /// What became of a list.
@@ -74,54 +93,77 @@ enum Brought {
 }
 
 impl Keeper {
-    async fn look(&mut self) {
-        let now = Instant::now();
-        self.later.retain(|_, due| *due > now);
-        if self.later.len() > WAITING_MAX {
-            self.later.clear();
-        }
-        let (refused, later) = (&self.refused, &self.later);
-        let wanted = |it: &Collection| !refused.contains(&it.root) && !later.contains_key(&it.root);
-        let missing = self.ledger.lists_missing(wanted, LISTS_WANTED_MAX);
-        if missing.is_empty() {
-            return;
-        }
-        let peers: Vec<_> = self.net.peers().await.into_iter().map(|peer| peer.key).collect();
-        let net = &self.net;
-        let bring = |it: Collection| {
-            let peers = &peers;
-            async move { (it, bring(net, &it, peers).await) }
-        };
-        let brought: Vec<_> =
-            futures::stream::iter(missing).map(bring).buffer_unordered(AT_ONCE).collect().await;
-        for (collection, brought) in brought {
-            self.take(&collection, brought);
+    /// Looks for all lists that are due; says when the next is.
+    async fn look(&mut self) -> Option<Instant> {
+        loop {
+            let (queue, now) = (&mut self.queue, Instant::now());
+            let some = self.ledger.with_ledger(|ledger| queue.due(ledger, now));
+            if some.is_empty() {
+                return self.queue.next();
+            }
+            let peers: Vec<_> = self.net.peers().await.into_iter().map(|peer| peer.key).collect();
+            let net = &self.net;
+            let bring = |it: Wanted| {
+                let peers = &peers;
+                async move { (it, bring(net, &it.collection, peers).await) }
+            };
+            let some = futures::stream::iter(some).map(bring).buffer_unordered(AT_ONCE);
+            let brought: Vec<_> = some.collect().await;
+            for (wanted, brought) in brought {
+                self.take(wanted, brought);
+            }
         }
     }
 
-    fn take(&mut self, collection: &Collection, brought: Brought) {
-        let root = collection.root;
+    fn take(&mut self, wanted: Wanted, brought: Brought) {
+        let Collection { root, count, .. } = wanted.collection;
         match brought {
-            Brought::NotThere => {
-                self.later.insert(root, Instant::now() + AGAIN_AFTER);
-            }
-            Brought::Wrong => {
-                self.refused.insert(root);
-            }
-            Brought::Works(works) if self.works + collection.count > COLLECTIONS_WORKS_MAX => {
-                tracing::warn!(%root, works = works.len(), "too many works in collections");
-                self.refused.insert(root);
-            }
-            Brought::Works(works) => {
-                match tokio::task::block_in_place(|| self.ledger.add_list(root, &works)) {
-                    Ok(()) => self.works += collection.count,
-                    Err(error) => {
-                        tracing::info!(%root, %error, "a collection's list is not its own");
-                        self.refused.insert(root);
-                    }
+            Brought::NotThere => self.queue.put_off(wanted, Instant::now()),
+            // The other descriptions of this root are still looked at.
+            Brought::Wrong => {}
+            Brought::Works(works) => tokio::task::block_in_place(|| {
+                let listed = self.ledger.with_ledger(Ledger::works_listed);
+                if listed + works.len() as u64 > COLLECTIONS_WORKS_MAX {
+                    tracing::warn!(%root, count, "too many works in collections");
+                } else if let Err(error) = self.ledger.add_list(root, &works) {
+                    tracing::info!(%root, %error, "a collection's list is not its own");
                 }
+            }),
+        }
+    }
+}
+
+impl Queue {
+    /// Some of those to be looked for now: the new ones first, so that lists that nobody has keep
+    /// no other waiting.
+    fn due(&mut self, ledger: &Ledger, now: Instant) -> Vec<Wanted> {
+        let mut some = Vec::new();
+        while some.len() < LISTS_WANTED_MAX {
+            let wanted = if let Some(collection) = ledger.collections().get(self.seen) {
+                self.seen += 1;
+                Wanted { collection: *collection, number: self.seen - 1, tries: 0 }
+            } else if let Some(first) = self.waiting.first_entry().filter(|it| it.key().0 <= now) {
+                first.remove()
+            } else {
+                break;
+            };
+            if !ledger.is_listed(&wanted.collection.root) {
+                some.push(wanted);
             }
         }
+        some
+    }
+
+    /// When the next is due that nobody gave.
+    fn next(&self) -> Option<Instant> {
+        self.waiting.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    /// Lets one that nobody gave wait, twice as long each time.
+    fn put_off(&mut self, wanted: Wanted, now: Instant) {
+        let wait = AGAIN_AFTER * 2_u32.pow(wanted.tries.min(DOUBLINGS_MAX));
+        let again = Wanted { tries: wanted.tries + 1, ..wanted };
+        self.waiting.insert((now + wait, wanted.number), again);
     }
 }
 
@@ -151,24 +193,77 @@ async fn bring(net: &Net, it: &Collection, peers: &[protocol::PublicKey]) -> Bro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use consent::{Identity, Ledger, Statement, Subject, Use, head_at};
+    use consent::{Identity, Statement, Subject, Use, head_at};
     use protocol::SecretKey;
+
+    /// A ledger in which these collections are named, in this order.
+    fn naming(collections: &[Collection]) -> Ledger {
+        let key = |seed| SecretKey::from_seed(&[seed; 32]);
+        let me = Identity::new(key(1), key(2), 0);
+        let genesis = me.genesis(0).expect("genesis");
+        let deny = Statement::deny(&Use::ALL);
+        let over = |it: &Collection| deny.over_subjects([Subject::Collection(*it)]);
+        let statements: Vec<Statement> = collections.iter().flat_map(over).collect();
+        let mut records = me.statements(&head_at(&genesis), &statements).expect("signed");
+        records.insert(0, genesis);
+        let mut ledger = Ledger::new();
+        for record in records {
+            ledger.insert(record, 0).expect("taken");
+        }
+        ledger
+    }
 
     #[test]
     fn a_collection_is_what_the_ledger_takes_for_one() {
         let works: BTreeSet<ContentId> = (0..5u8).map(|n| ContentId::of(&[n])).collect();
         let (collection, list) = collection_of(&works);
         assert_eq!((collection.count, list.len()), (5, 160));
-        let key = |seed| SecretKey::from_seed(&[seed; 32]);
-        let me = Identity::new(key(1), key(2), 0);
-        let genesis = me.genesis(0).expect("genesis");
-        let deny = Statement::deny(&Use::ALL).over_subjects([Subject::Collection(collection)]);
-        let record = me.statement(&head_at(&genesis), &deny[0]).expect("signed");
-        let mut ledger = Ledger::new();
-        for record in [genesis, record] {
-            ledger.insert(record, 0).expect("taken");
-        }
+        let mut ledger = naming(&[collection]);
         let ids: Vec<ContentId> = works.into_iter().collect();
         assert_eq!(ledger.add_list(collection.root, &ids), Ok(()));
+    }
+
+    #[test]
+    fn a_wrong_description_keeps_no_other_from_being_followed() {
+        let works: BTreeSet<ContentId> = (0..5u8).map(|n| ContentId::of(&[n])).collect();
+        let (right, _) = collection_of(&works);
+        let wrong = Collection { list: FileHash::of(b"another list"), ..right };
+        let mut ledger = naming(&[wrong, right]);
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        let due = queue.due(&ledger, now);
+        assert_eq!(due.iter().map(|it| it.collection).collect::<Vec<_>>(), [wrong, right]);
+
+        // Nobody gave either: both are asked for again, later each time.
+        due.into_iter().for_each(|it| queue.put_off(it, now));
+        assert!(queue.due(&ledger, now + AGAIN_AFTER / 2).is_empty());
+        let due = queue.due(&ledger, now + AGAIN_AFTER);
+        assert_eq!(due.len(), 2);
+        due.into_iter().for_each(|it| queue.put_off(it, now));
+        assert_eq!(queue.next(), Some(now + 2 * AGAIN_AFTER));
+
+        // Once the list is here, no description of its collection is followed.
+        let ids: Vec<ContentId> = works.into_iter().collect();
+        ledger.add_list(right.root, &ids).expect("its list");
+        assert!(queue.due(&ledger, now + 2 * AGAIN_AFTER).is_empty());
+        assert_eq!(queue.next(), None);
+    }
+
+    #[test]
+    fn new_collections_come_before_those_that_nobody_gives() {
+        let named: Vec<Collection> = (0..=LISTS_WANTED_MAX as u64 + 1)
+            .map(|n| Collection {
+                root: FileHash::of(&n.to_le_bytes()),
+                count: 1,
+                list: FileHash::of(b""),
+            })
+            .collect();
+        let ledger = naming(&named);
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        let first = queue.due(&ledger, now);
+        assert_eq!(first.len(), LISTS_WANTED_MAX);
+        first.into_iter().for_each(|it| queue.put_off(it, now));
+        let second = queue.due(&ledger, now + AGAIN_AFTER);
+        assert_eq!(second[..2].iter().map(|it| it.number).collect::<Vec<_>>(), [64, 65]);
+        assert_eq!(second.len(), LISTS_WANTED_MAX);
     }
 }

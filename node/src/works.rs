@@ -10,6 +10,7 @@ use protocol::ContentId;
 use protocol::limits::TABLE_ROWS_MAX;
 use rayon::prelude::*;
 
+use crate::api::ProgressSender;
 use crate::files::Files;
 use crate::likeness::Likeness;
 use crate::seen::Seen;
@@ -60,13 +61,19 @@ pub(crate) struct Works {
 
 impl Works {
     /// Of a file, or of all files under a directory; their likeness only if it is asked for.
-    pub(crate) fn under(path: &Path, likeness: bool) -> Result<Self, WorksError> {
+    pub(crate) fn under(
+        path: &Path,
+        likeness: bool,
+        progress: &ProgressSender,
+    ) -> Result<Self, WorksError> {
         let files = Files::under(path).map_err(|e| WorksError::Read(path.to_owned(), e))?;
         if files.found.is_empty() && files.faults.is_empty() {
             return Err(WorksError::Empty(path.to_owned()));
         }
         let mut all = Self { dotted: files.dotted, faults: files.faults, ..Self::default() };
-        for some in files.found.chunks(FILES_AT_ONCE) {
+        let total = Some(files.found.len() as u64);
+        for (done, some) in files.found.chunks(FILES_AT_ONCE).enumerate() {
+            progress.send("reading", (done * FILES_AT_ONCE) as u64, total, "files");
             let seen: Vec<_> = some.par_iter().map(|file| of_file(file, likeness)).collect();
             for (file, seen) in some.iter().zip(seen) {
                 match seen {
@@ -138,12 +145,13 @@ mod tests {
         file("good.csv", "a,b\n1,2\n3,4\n");
         file("rows.jsonl", "{\"b\": 2, \"a\": \"1\"}\n");
         file("text.txt", "hello");
-        let works = Works::under(dir.path(), false).expect("read");
+        let works = Works::under(dir.path(), false, &ProgressSender::none()).expect("read");
         assert_eq!((works.works.len(), works.files, works.faults.len()), (4, 3, 1));
         assert!(works.faults[0].contains("bad.csv: line 2 has 1 values"), "{:?}", works.faults);
         assert_eq!(works.works[0].content, works.works[2].content, "one row in two formats");
         assert!(works.works[2].place.ends_with("rows.jsonl row 1"));
         assert!(works.whole().is_err());
-        assert!(matches!(Works::under(&dir.path().join("none"), false), Err(WorksError::Read(..))));
+        let none = Works::under(&dir.path().join("none"), false, &ProgressSender::none());
+        assert!(matches!(none, Err(WorksError::Read(..))));
     }
 }

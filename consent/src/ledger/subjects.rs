@@ -4,19 +4,20 @@
 //! is for others. A feed's subjects by likeness count up to a bound, by their place in the feed, so
 //! that every ledger leaves out the same. What it is not: dependent on the order of arrival.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use protocol::limits::SIMILAR_PER_FEED_MAX;
-use protocol::{ContentId, FileHash, PublicKey};
+use protocol::{ContentId, PublicKey};
 
 use super::Ledger;
+use super::collections::Collections;
 use super::exact::{ExactIndex, TOGETHER_MAX};
 use super::table::{Slot, TableSeed};
 use crate::code::CodeKind;
 use crate::fingerprint::PassageIndex;
 use crate::hamming::{HammingIndex, Scratch};
 use crate::policy::Likeness;
-use crate::subject::{Collection, Subject};
+use crate::subject::Subject;
 use crate::terms::{Address, Place};
 use crate::work::{Match, Work};
 
@@ -29,39 +30,13 @@ pub(crate) struct Subjects {
     makers: BTreeMap<PublicKey, Vec<Slot>>,
     /// By host.
     places: BTreeMap<String, Vec<(Place, Slot)>>,
-    collections: BTreeMap<FileHash, Named>,
-    /// The collections' works; the slot is a place in `lists`.
-    members: ExactIndex,
-    lists: Vec<FileHash>,
-}
-
-/// The statements that name a collection, and whether its list is here.
-#[derive(Debug)]
-struct Named {
-    slots: Vec<Slot>,
-    /// What statements say of its length and list; strangers may say it wrongly.
-    described: BTreeSet<Collection>,
-    is_listed: bool,
-}
-
-/// Why a list is not a collection's.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ListError {
-    /// No statement names it.
-    #[error("no statement names a collection with the root {0}")]
-    Unnamed(FileHash),
-    /// Not rising ids.
-    #[error("a collection's list has its content ids sorted, each once")]
-    Order,
-    /// Not what the root stands for.
-    #[error("the list has another root than the collection")]
-    Root,
+    pub(super) collections: Collections,
 }
 
 impl Subjects {
     pub(crate) fn new(seed: TableSeed) -> Self {
-        let (content, members) = (ExactIndex::new(seed), ExactIndex::new(seed));
-        Self { content, members, ..Self::default() }
+        let (content, collections) = (ExactIndex::new(seed), Collections::new(seed));
+        Self { content, collections, ..Self::default() }
     }
 
     /// Adds the subjects of the statement in `slot`; works are found after the next
@@ -92,15 +67,7 @@ impl Subjects {
                 Subject::Identity(identity) => {
                     self.makers.entry(*identity).or_default().push(slot);
                 }
-                Subject::Collection(collection) => {
-                    let named = self.collections.entry(collection.root).or_insert_with(|| Named {
-                        slots: Vec::new(),
-                        described: BTreeSet::new(),
-                        is_listed: false,
-                    });
-                    named.slots.push(slot);
-                    named.described.insert(*collection);
-                }
+                Subject::Collection(collection) => self.collections.name(*collection, slot),
                 Subject::Unknown { .. } => {}
             }
         }
@@ -123,11 +90,8 @@ impl Subjects {
         for slot in self.content.of(&work.content) {
             visit(slot, Match::Content);
         }
-        for list in self.members.of(&work.content) {
-            let named = self.collections.get(&self.lists[list as usize]);
-            for slot in named.map_or(&[][..], |named| &named.slots) {
-                visit(*slot, Match::Collection);
-            }
+        for slot in self.collections.of(&work.content) {
+            visit(slot, Match::Collection);
         }
         let Some(marks) = &work.marks else { return };
         for (kind, code) in &marks.codes {
@@ -166,8 +130,7 @@ impl Subjects {
         match subject {
             Subject::Content(content) => self.content.of(content).for_each(visit),
             Subject::Collection(collection) => {
-                let named = self.collections.get(&collection.root);
-                named.map_or(&[][..], |named| &named.slots).iter().copied().for_each(visit);
+                self.collections.naming(&collection.root).iter().copied().for_each(visit);
             }
             Subject::Code(kind, code) => {
                 let Some(index) = self.codes.get(kind) else { return };
@@ -229,37 +192,5 @@ impl Ledger {
     /// [`PassageIndex::works_with`].
     pub(crate) fn naming_passage(&self, print: u64) -> usize {
         self.statements.subjects.passages.works_with(print)
-    }
-
-    /// The collections that statements name and whose lists are not here. There may be several
-    /// with one root, as statements may describe it wrongly; the list that has the root is right.
-    pub fn collections_missing(&self) -> impl Iterator<Item = Collection> {
-        let named = self.statements.subjects.collections.values();
-        named.filter(|named| !named.is_listed).flat_map(|named| named.described.iter().copied())
-    }
-
-    /// Takes the list of a collection: its works, sorted. Until then statements about the
-    /// collection match nothing, as nobody can tell what they speak of.
-    pub fn add_list(&mut self, root: FileHash, works: &[ContentId]) -> Result<(), ListError> {
-        let subjects = &mut self.statements.subjects;
-        let named = subjects.collections.get_mut(&root).ok_or(ListError::Unnamed(root))?;
-        if named.is_listed {
-            return Ok(());
-        }
-        if !works.is_sorted_by(|a, b| a < b) {
-            return Err(ListError::Order);
-        }
-        let leaves = works.iter().map(ContentId::as_bytes);
-        if protocol::merkle::root(leaves) != root {
-            return Err(ListError::Root);
-        }
-        named.is_listed = true;
-        let list = subjects.lists.len() as Slot;
-        subjects.lists.push(root);
-        for work in works {
-            subjects.members.push(*work, list);
-        }
-        subjects.members.link();
-        Ok(())
     }
 }

@@ -6,7 +6,9 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, RangedU64ValueParser};
+use clap::builder::{
+    BoolishValueParser, NonEmptyStringValueParser, PossibleValuesParser, RangedU64ValueParser,
+};
 use clap::{Args, Parser, Subcommand};
 use consent::Use;
 use libp2p::Multiaddr;
@@ -116,7 +118,7 @@ pub(super) struct UpArguments {
     #[arg(long = "peer", value_name = "MULTIADDR")]
     pub(super) peers: Vec<Multiaddr>,
     /// Do not look for nodes on the local network.
-    #[arg(long, env = "ACCORD_NO_MDNS")]
+    #[arg(long, env = "ACCORD_NO_MDNS", value_parser = BoolishValueParser::new())]
     pub(super) no_mdns: bool,
     /// Take no part in the distributed hash table.
     #[arg(long)]

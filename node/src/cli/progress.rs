@@ -85,9 +85,11 @@ impl Lines {
 fn show(bar: &ProgressBar, progress: &Progress) {
     let amount = match (progress.unit.as_str(), progress.total) {
         ("", _) => "{spinner}",
-        ("bytes", Some(_)) => "{bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}",
+        ("bytes", Some(_)) => {
+            "{bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}, {eta} left"
+        }
         ("bytes", None) => "{spinner} {binary_bytes} {binary_bytes_per_sec}",
-        (_, Some(_)) => "{bar:30} {pos}/{len} {prefix}",
+        (_, Some(_)) => "{bar:30} {human_pos}/{human_len} {prefix}, {eta} left",
         (_, None) => "{spinner} {pos} {prefix}",
     };
     if bar.message() != progress.what {

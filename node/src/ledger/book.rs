@@ -10,12 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use consent::ledger::ListError;
 use consent::{
-    Admitted, Collection, Gate, InsertError, Inserted, Ledger, Payload, Policy, Record, Remark,
-    TableSeed, record_id,
+    Admitted, Gate, InsertError, Inserted, Ledger, Payload, Policy, Record, Remark, TableSeed,
+    record_id,
 };
 use protocol::limits::{GENESIS_WORK_BITS, PAGE_ITEMS_MAX};
 use protocol::{ContentId, FeedHead, FileHash, Frontier, OpenError, PublicKey, RecordId, Signed};
 use rayon::prelude::*;
+use tokio::sync::Notify;
 
 use super::log::{LogError, RecordLog};
 use super::quota::{Allowance, Quotas, Refused, Way};
@@ -73,12 +74,16 @@ pub(crate) enum Gossiped {
 #[derive(Debug)]
 pub(crate) struct LedgerBook {
     inner: Mutex<Inner>,
+    collections: Arc<Notify>,
     pub(super) quotas: Quotas,
 }
 
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) ledger: Ledger,
+    /// Told when a collection is named, of which `described` were told.
+    collections: Arc<Notify>,
+    described: usize,
     pub(super) log: RecordLog,
     pub(super) remarks: Remarks,
 }
@@ -93,8 +98,11 @@ impl LedgerBook {
     pub(super) fn asking(dir: &Path, seed: TableSeed, work_bits: u32) -> Result<Self, TakeError> {
         let (log, ledger) = RecordLog::open(dir, || Ledger::asking(work_bits, seed))?;
         let remarks = Remarks::open(dir.join("remarks"), &ledger).map_err(LogError::from)?;
-        let inner = Mutex::new(Inner { ledger, log, remarks });
-        Ok(Self { inner, quotas: Quotas::default() })
+        let collections = Arc::new(Notify::new());
+        let mut inner =
+            Inner { ledger, collections: Arc::clone(&collections), described: 0, log, remarks };
+        inner.tell_of_collections();
+        Ok(Self { inner: Mutex::new(inner), collections, quotas: Quotas::default() })
     }
 
     /// Takes a record that a peer gossiped, on the topic for urgent ones or on the other.
@@ -213,13 +221,9 @@ impl LedgerBook {
         ask(&self.lock().ledger)
     }
 
-    /// The first collections of those wanted whose lists are not here.
-    pub(crate) fn lists_missing(
-        &self,
-        wanted: impl Fn(&Collection) -> bool,
-        count: usize,
-    ) -> Vec<Collection> {
-        self.lock().ledger.collections_missing().filter(wanted).take(count).collect()
+    /// Waits until records name a collection that none named when this returned last.
+    pub(crate) async fn collection_named(&self) {
+        self.collections.notified().await;
     }
 
     /// Takes the list of a collection.
@@ -293,6 +297,7 @@ impl Inner {
             Some(error) if admitted.is_empty() && taken == 0 => Err(error.into()),
             _ if admitted.is_empty() => Ok(0),
             _ => {
+                self.tell_of_collections();
                 self.log.append(&self.ledger, &admitted)?;
                 let records = admitted.iter().map(|it| it.record.value());
                 if let Err(error) = self.remarks.obey(&self.ledger, records) {
@@ -341,7 +346,16 @@ impl Inner {
             let own = [admitted.record.value()];
             self.remarks.obey(&self.ledger, own).map_err(LogError::from)?;
         }
+        self.tell_of_collections();
         Ok(())
+    }
+
+    fn tell_of_collections(&mut self) {
+        let described = self.ledger.collections().len();
+        if described != self.described {
+            self.described = described;
+            self.collections.notify_one();
+        }
     }
 }
 

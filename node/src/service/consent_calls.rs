@@ -63,7 +63,7 @@ impl NodeService {
         let policy = Policy { default, cooling_ms: 0, ..Policy::default() };
         let path: &Path = existing(&request.path)?;
         tokio::task::block_in_place(|| {
-            let mut found = Works::under(path, true).map_err(failed)?;
+            let mut found = Works::under(path, true, progress).map_err(failed)?;
             // What cannot be told is not told to be free.
             found.faults.append(&mut found.unlike);
             let (places, works) = asked(found.whole().map_err(failed)?);

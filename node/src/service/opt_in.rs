@@ -46,10 +46,10 @@ struct Named {
 }
 
 impl Named {
-    fn under(paths: &[String]) -> Answer<Self> {
+    fn under(paths: &[String], progress: &ProgressSender) -> Answer<Self> {
         let mut named = Self::default();
         for path in paths {
-            let mut found = Works::under(existing(path)?, true).map_err(failed)?;
+            let mut found = Works::under(existing(path)?, true, progress).map_err(failed)?;
             named.unlike.append(&mut found.unlike);
             for work in found.whole().map_err(failed)? {
                 if named.contents.insert(work.content) {
@@ -84,7 +84,7 @@ impl NodeService {
         if days == 0 || days > OPT_IN_DAYS_MAX {
             return Err(misused(format!("--days is {days}: 1 to {OPT_IN_DAYS_MAX} are allowed")));
         }
-        let named = tokio::task::block_in_place(|| Named::under(&request.paths))?;
+        let named = tokio::task::block_in_place(|| Named::under(&request.paths, progress))?;
         let (speaker, made, name) = self.speaker(&request)?;
         self.tell_of_birth(&speaker, progress);
         let (ledger, behalf, now_ms) = (&self.means.ledger, request.behalf, now_ms());

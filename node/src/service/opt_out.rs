@@ -33,10 +33,10 @@ struct Named {
 }
 
 impl Named {
-    fn under(request: &ConsentRequest) -> Answer<Self> {
+    fn under(request: &ConsentRequest, progress: &ProgressSender) -> Answer<Self> {
         let mut named = Self::default();
         for path in &request.paths {
-            let found = Works::under(existing(path)?, !request.exact).map_err(failed)?;
+            let found = Works::under(existing(path)?, !request.exact, progress).map_err(failed)?;
             named.files += found.files;
             named.dotted += found.dotted;
             named.unread.extend(found.faults);
@@ -90,7 +90,7 @@ impl NodeService {
         progress: &ProgressSender,
     ) -> Answer<ConsentReply> {
         let uses = uses(&request.uses)?;
-        let mut named = tokio::task::block_in_place(|| Named::under(&request))?;
+        let mut named = tokio::task::block_in_place(|| Named::under(&request, progress))?;
         let (speaker, made, name) = self.speaker(&request)?;
         let feed = speaker.ring.feed_id();
         named.fit(self.means.ledger.with_ledger(|ledger| ledger.likenesses_left(&feed)));

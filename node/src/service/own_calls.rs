@@ -255,7 +255,7 @@ fn delegation(request: &DelegateRequest) -> Answer<Delegation> {
     for text in &request.scope {
         // What is there is meant as files, anything else as a place.
         if std::path::Path::new(text).exists() {
-            let works = Works::under(std::path::Path::new(text), false);
+            let works = Works::under(std::path::Path::new(text), false, &ProgressSender::none());
             let works = works.and_then(Works::whole).map_err(failed)?;
             scope.extend(works.into_iter().map(|work| Subject::Content(work.content)));
         } else {

@@ -10,8 +10,8 @@ use consent::proof::Proof;
 use protocol::{ContentId, RecordId};
 
 use super::{NodeService, existing, failed, misused};
-use crate::api::Answer;
 use crate::api::dto::{ProveReply, ProveRequest};
+use crate::api::{Answer, ProgressSender};
 use crate::log::{LogBook, LogDirError};
 use crate::run::prove_round;
 use crate::works::Works;
@@ -70,8 +70,9 @@ impl NodeService {
     fn meant(&self, request: &ProveRequest) -> Answer<Option<ContentId>> {
         let Some(path) = request.path.as_deref() else { return Ok(None) };
         let path: &Path = existing(path)?;
-        let works =
-            tokio::task::block_in_place(|| Works::under(path, false).and_then(Works::whole));
+        let works = tokio::task::block_in_place(|| {
+            Works::under(path, false, &ProgressSender::none()).and_then(Works::whole)
+        });
         let works = works.map_err(failed)?;
         let at = match (request.row, works.len()) {
             (None, 1) => 0,
