@@ -73,7 +73,9 @@ impl Works {
         let mut all = Self { dotted: files.dotted, faults: files.faults, ..Self::default() };
         let total = Some(files.found.len() as u64);
         for (done, some) in files.found.chunks(FILES_AT_ONCE).enumerate() {
-            progress.send("reading", (done * FILES_AT_ONCE) as u64, total, "files");
+            if done > 0 {
+                progress.send("reading", (done * FILES_AT_ONCE) as u64, total, "files");
+            }
             let seen: Vec<_> = some.par_iter().map(|file| of_file(file, likeness)).collect();
             for (file, seen) in some.iter().zip(seen) {
                 match seen {

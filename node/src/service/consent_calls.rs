@@ -87,8 +87,8 @@ impl NodeService {
                             }
                         }
                     }
-                    if at % 10_000 == 0 {
-                        progress.send("checking", at as u64, Some(total), "works");
+                    if at % 10_000 == 9_999 {
+                        progress.send("checking", at as u64 + 1, Some(total), "works");
                     }
                 }
                 reply

@@ -79,7 +79,7 @@ fn is_progress(line: &str) -> bool {
         "beginning ",
         "replacing ",
         "asking ",
-        "reading ",
+        "reading",
         "deciding ",
     ]
     .iter()
