@@ -15,6 +15,7 @@ mod proof_calls;
 mod record_calls;
 mod run_calls;
 mod scan_calls;
+mod terms_calls;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -183,6 +184,10 @@ impl Service for NodeService {
 
     async fn records(&self, request: RecordsRequest) -> Answer<RecordsReply> {
         self.list_records(&request).await
+    }
+
+    async fn export(&self, request: ExportRequest) -> Answer<ExportReply> {
+        self.export_terms(&request)
     }
 
     async fn check(&self, request: CheckRequest, progress: ProgressSender) -> Answer<CheckReply> {

@@ -158,6 +158,21 @@ impl Subjects {
 }
 
 impl Ledger {
+    /// The statements about places that have something in common with this one, on its host.
+    pub fn about_place(&self, place: &Place) -> Vec<Slot> {
+        let mut found = Vec::new();
+        let mut rest = Some(place.host());
+        while let Some(host) = rest {
+            let of_host = self.statements.subjects.places.get(host).map_or(&[][..], Vec::as_slice);
+            let meets = |other: &Place| other.contains(place) || place.contains(other);
+            found.extend(of_host.iter().filter(|(other, _)| meets(other)).map(|(_, slot)| *slot));
+            rest = host.split_once('.').map(|(_, above)| above);
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
     /// As [`Subjects::find`].
     pub(crate) fn find(
         &self,

@@ -87,6 +87,16 @@ pub fn read_robots(bytes: &[u8], token: &str, path: &UrlPath, vocabulary: Vocabu
     Found::of(Scheme::Aipref, terms)
 }
 
+/// Every `Content-Usage` line of a robots.txt for a crawler with this token. What is permitted where
+/// some of the site may not be crawled is left out.
+pub fn terms(robots: &Robots, token: &str, vocabulary: Vocabulary) -> Result<Vec<Term>, Fault> {
+    let rules = robots.rules_for(token);
+    let is_closed = |rule: &&Rule| rule.kind == RuleKind::Disallow && rule.pattern.is_some();
+    let crawled = !rules.iter().any(is_closed);
+    let lines = rules.iter().filter(|rule| rule.kind == RuleKind::ContentUsage);
+    lines.map(|rule| rule_term(rule, vocabulary, crawled)).collect()
+}
+
 fn rule_term(rule: &Rule, vocabulary: Vocabulary, crawled: bool) -> Result<Term, Fault> {
     let said = preference(rule.said().as_bytes(), vocabulary)?;
     let rules = said.rules.into_iter().filter(|(_, value)| crawled || value.restricts());

@@ -24,6 +24,12 @@ pub fn read(bytes: &[u8], token: &str, path: &UrlPath) -> Found {
     Found::of(Scheme::ContentSignal, terms)
 }
 
+/// Every line of signals in a robots.txt for a crawler with this token.
+pub fn terms(robots: &Robots, token: &str) -> Result<Vec<Term>, Fault> {
+    let rules = robots.rules_for(token);
+    rules.into_iter().filter(|rule| rule.kind == RuleKind::ContentSignal).map(term).collect()
+}
+
 fn term(rule: &Rule) -> Result<Term, Fault> {
     let mut rules = Vec::new();
     for signal in rule.said().split([',', ';']).map(str::trim).filter(|said| !said.is_empty()) {

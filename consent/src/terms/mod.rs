@@ -14,7 +14,8 @@
 //! | [`iptc`] | PLUS `DataMining` in XMP | the picture, its XMP | excluded |
 //! | [`cawg`] | training and data mining assertions | the picture, its assertion | excluded |
 //!
-//! Role: pure functions from bytes to [`Found`], and from rules to text ([`export`]).
+//! Role: pure functions from bytes to [`Found`], from terms to statements ([`import`]), and from rules to
+//! text ([`export`]).
 //!
 //! Invariants: what cannot be read refuses every use ([`Found::Unreadable`]); `constrained` is never
 //! an allow; where a term is unclear a refusal is read wide and a permission narrow; the term stays
@@ -33,6 +34,7 @@ pub mod export;
 mod found;
 mod host;
 mod html;
+pub mod import;
 pub mod iptc;
 mod jumbf;
 pub mod pattern;

@@ -62,6 +62,17 @@ impl Scheme {
     }
 }
 
+impl std::str::FromStr for Scheme {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let named = Self::ALL.into_iter().find(|scheme| scheme.as_str() == text);
+        named.ok_or_else(|| {
+            format!("{text:?} is no scheme; there are {}", Self::ALL.map(Self::as_str).join(", "))
+        })
+    }
+}
+
 impl fmt::Display for Scheme {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())

@@ -21,9 +21,10 @@ use protocol::limits::API_LINE_BYTES_MAX;
 
 use super::dto::{
     AuditReply, CheckReply, CheckRequest, ConsentReply, ConsentRequest, CreateRequest, EvalReply,
-    EvalRequest, Failure, GetReply, GetRequest, IdReply, IdRequest, JoinRequest, Line, OptInReply,
-    OwnReply, OwnRequest, Progress, ProveReply, ProveRequest, RecordsReply, RecordsRequest,
-    RevisionView, RunView, ScanReply, ScanRequest, ShareRequest, Status,
+    EvalRequest, ExportReply, ExportRequest, Failure, GetReply, GetRequest, IdReply, IdRequest,
+    JoinRequest, Line, OptInReply, OwnReply, OwnRequest, Progress, ProveReply, ProveRequest,
+    RecordsReply, RecordsRequest, RevisionView, RunView, ScanReply, ScanRequest, ShareRequest,
+    Status,
 };
 use super::{Address, AddressError, ClientError};
 
@@ -151,6 +152,11 @@ impl Client {
     /// `POST /api/records`.
     pub async fn records(&self, request: &RecordsRequest) -> Result<RecordsReply, ClientError> {
         self.change("/api/records", request, drop).await
+    }
+
+    /// `POST /api/export`.
+    pub async fn export(&self, request: &ExportRequest) -> Result<ExportReply, ClientError> {
+        self.change("/api/export", request, drop).await
     }
 
     /// `POST /api/check`.

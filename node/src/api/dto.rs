@@ -6,6 +6,7 @@
 mod identity;
 mod run;
 mod scan;
+mod terms;
 
 use protocol::{ContentId, FileHash, PublicKey, RecordId, RevisionId};
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,7 @@ pub use run::{
     UpdateView,
 };
 pub use scan::{ScanColumns, ScanItem, ScanReply, ScanRequest, ScanSite};
+pub use terms::{ExportReply, ExportRequest, ImportRequest};
 
 /// One line of an answer: progress while it is under way, then the result or the error.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -34,9 +34,9 @@ pub use token::Token;
 
 use dto::{
     AuditReply, CheckReply, CheckRequest, ConsentReply, ConsentRequest, CreateRequest, EvalReply,
-    EvalRequest, Failure, GetReply, GetRequest, IdReply, IdRequest, JoinRequest, OptInReply,
-    OwnReply, OwnRequest, ProveReply, ProveRequest, RecordsReply, RecordsRequest, RevisionView,
-    RunView, ScanReply, ScanRequest, ShareRequest, Status,
+    EvalRequest, ExportReply, ExportRequest, Failure, GetReply, GetRequest, IdReply, IdRequest,
+    JoinRequest, OptInReply, OwnReply, OwnRequest, ProveReply, ProveRequest, RecordsReply,
+    RecordsRequest, RevisionView, RunView, ScanReply, ScanRequest, ShareRequest, Status,
 };
 
 /// What a request comes to.
@@ -116,6 +116,8 @@ pub trait Service: Send + Sync + 'static {
     /// Records of the ledger, with what has become of them.
     fn records(&self, request: RecordsRequest)
     -> impl Future<Output = Answer<RecordsReply>> + Send;
+    /// What an identity said of a site, in another scheme's words.
+    fn export(&self, request: ExportRequest) -> impl Future<Output = Answer<ExportReply>> + Send;
     /// What the gate says of works.
     fn check(
         &self,

@@ -111,6 +111,7 @@ fn routes<S: Service>(api: Api<S>) -> Router {
         .route("/api/identities", asked(|s: Arc<S>, r, p| async move { s.identities(r, p).await }))
         .route("/api/say", asked(|s: Arc<S>, r, p| async move { s.say(r, p).await }))
         .route("/api/records", asked(|s: Arc<S>, r, _| async move { s.records(r).await }))
+        .route("/api/export", asked(|s: Arc<S>, r, _| async move { s.export(r).await }))
         .route("/api/check", asked(|s: Arc<S>, r, p| async move { s.check(r, p).await }))
         .route("/api/scan", asked(|s: Arc<S>, r, p| async move { s.scan(r, p).await }))
         .route("/api/eval", asked(|s: Arc<S>, r, p| async move { s.eval(r, p).await }))

@@ -129,6 +129,10 @@ impl Service for Fake {
     async fn records(&self, _: RecordsRequest) -> Answer<RecordsReply> {
         Ok(RecordsReply { records: vec![], total: 0 })
     }
+    async fn export(&self, _: ExportRequest) -> Answer<ExportReply> {
+        Err(Failure { error: "no".into(), usage: false })
+    }
+
     async fn check(&self, _: CheckRequest, _: ProgressSender) -> Answer<CheckReply> {
         Ok(CheckReply { works: 1, allowed: 1, refused: 0, refusals: vec![] })
     }

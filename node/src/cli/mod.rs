@@ -27,6 +27,7 @@ mod rounds;
 mod run;
 mod scan;
 mod table;
+mod terms;
 mod units;
 
 use std::io::{self, Write};

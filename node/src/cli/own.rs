@@ -16,6 +16,7 @@ use super::own_args::{OwnVerb, SayOwnArguments, SpeakerArguments};
 use super::passphrase::access;
 use super::progress::Reporter;
 use super::table::{Table, pairs};
+use super::terms;
 use super::units::count;
 
 pub(super) async fn act(context: &Context, verb: OwnVerb) -> Result<(), CliError> {
@@ -33,6 +34,12 @@ pub(super) async fn act(context: &Context, verb: OwnVerb) -> Result<(), CliError
             let request = say_request(&mut arguments)?;
             (arguments.speaker, OwnAct::Say(request))
         }
+        OwnVerb::Import(mut arguments) => {
+            behalf = arguments.behalf.take();
+            let request = arguments.request()?;
+            (arguments.speaker, OwnAct::Import(request))
+        }
+        OwnVerb::Export(arguments) => return terms::export(context, arguments).await,
         OwnVerb::Delegate { to, uses, allow, scope, days, speaker } => {
             let scope = scope.into_iter().map(scope_text).collect::<Result<_, _>>()?;
             let request = DelegateRequest { to, uses, may_allow: allow, scope, days };

@@ -11,6 +11,7 @@ use protocol::limits::OPT_IN_DAYS_MAX;
 use protocol::{PublicKey, RecordId};
 
 use super::id_args::KeyArguments;
+use super::terms::{ExportArguments, ImportArguments};
 
 /// Who speaks.
 #[derive(Debug, Args)]
@@ -32,6 +33,19 @@ code:github.com/owner/name
 Example: accord consent say --deny --place example.org
          accord consent say --deny --identity-of-mine --for KEY")]
     Say(SayOwnArguments),
+    /// State what the documents of your site or a list say: robots.txt, ai.txt, tdmrep.json, RSL.
+    #[command(after_help = "\
+Nothing is weakened: a refusal that no place says as narrowly is said of the whole site, and a permission
+that other lines narrow is left out. The words stand beside each record and can be erased.
+
+Example: accord consent import --base https://example.org --robots robots.txt --tdmrep tdmrep.json
+         accord consent import --code-list opted-out.txt")]
+    Import(ImportArguments),
+    /// Write what you said of a site in another scheme's words, or refuse where it has none.
+    #[command(
+        after_help = "Example: accord consent export example.org --scheme tdmrep --out tdmrep.json"
+    )]
+    Export(ExportArguments),
     /// Give another identity, such as a collective, leave to speak in your name.
     #[command(after_help = "Example: accord consent delegate --to KEY --allow --days 365")]
     Delegate {

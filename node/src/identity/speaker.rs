@@ -67,9 +67,9 @@ impl Speaker {
         Ok(Self { ring, path, counter, signed_seq, passphrase, recovery, remark: None })
     }
 
-    /// The same, with a remark beside each record that it is asked to make.
-    pub(crate) fn remarking(self, text: Option<String>) -> Self {
-        Self { remark: text, ..self }
+    /// Puts a remark beside each record that it is asked to make from here on.
+    pub(crate) fn remark_with(&mut self, text: Option<String>) {
+        self.remark = text;
     }
 
     /// The remark's text, if there is to be one.

@@ -43,7 +43,7 @@ use crate::ledger::LedgerBook;
 use fix::Fix;
 
 pub(crate) use report::ItemFormat;
-pub(crate) use site::Site;
+pub(crate) use site::{Site, TOKEN, read_document};
 
 /// What to scan, and how.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use protocol::limits::TERMS_DOCUMENT_BYTES_MAX;
 use crate::api::dto::ScanSite;
 
 /// By this name a robots.txt can speak to whoever trains here; `*` speaks to everyone.
-pub(super) const TOKEN: &str = "accord";
+pub(crate) const TOKEN: &str = "accord";
 
 /// A site's words.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Site {
         let authority = base.split("://").nth(1).and_then(|rest| rest.split('/').next());
         let origin = format!("https://{}/", authority.unwrap_or_default());
         let origin = Place::parse(&origin).map_err(|error| wrong(error.to_string()))?;
-        let read = |path: &Option<String>| path.as_deref().map(read).transpose();
+        let read = |path: &Option<String>| path.as_deref().map(read_document).transpose();
         let (robots, ai_txt, tdmrep) =
             (read(&site.robots)?, read(&site.ai_txt)?, read(&site.tdmrep)?);
         let named = robots.as_deref().map(rsl::named_in_robots).unwrap_or_default();
@@ -48,7 +48,7 @@ impl Site {
                 "its robots.txt names the licences {named}, and --rsl gives {given}: give each"
             ));
         }
-        let read = |path: &String| self::read(path).map(|bytes| rsl::read(&bytes));
+        let read = |path: &String| read_document(path).map(|bytes| rsl::read(&bytes));
         let rsl = site.rsl.iter().map(read).collect::<Result<_, _>>()?;
         Ok(Self { base, origin, robots, ai_txt, tdmrep, rsl })
     }
@@ -89,7 +89,7 @@ impl Site {
 
 /// A file of the site; one that is longer than any reader takes is cut a byte behind the bound, so
 /// that it is refused there.
-fn read(path: &str) -> Result<Vec<u8>, String> {
+pub(crate) fn read_document(path: &str) -> Result<Vec<u8>, String> {
     use std::io::Read;
     let mut bytes = Vec::new();
     std::fs::File::open(path)

@@ -11,6 +11,7 @@ use protocol::{FileHash, PublicKey, RecordId};
 
 use super::consent_calls::{DAY_MS, uses};
 use super::id_calls::access;
+use super::terms_calls::{imports, say_imports};
 use super::{NodeService, existing, failed, identity_failure, misused, own_failure};
 use crate::announce::announce_record;
 use crate::api::dto::{AttestRequest, DelegateRequest, OwnAct, OwnReply, OwnRequest, SayRequest};
@@ -28,17 +29,26 @@ impl NodeService {
         progress: &ProgressSender,
     ) -> Answer<OwnReply> {
         let name = request.identity.as_deref().unwrap_or(ME);
-        if request.behalf.is_some() && !matches!(request.act, OwnAct::Say(_)) {
+        if request.behalf.is_some() && !matches!(request.act, OwnAct::Say(_) | OwnAct::Import(_)) {
             return Err(misused("only statements are made in somebody's name"));
         }
         let identities = self.home.identities();
         let open = || identities.open(name, &access(&request.keys));
-        let speaker = tokio::task::block_in_place(open).map_err(identity_failure)?;
-        let speaker = speaker.remarking(request.remark);
-        self.tell_of_birth(&speaker, progress);
+        let mut speaker = tokio::task::block_in_place(open).map_err(identity_failure)?;
+        speaker.remark_with(request.remark);
         let ledger = &self.means.ledger;
         let (act, behalf) = (request.act, request.behalf);
-        let (did, made) = tokio::task::block_in_place(|| say(ledger, &speaker, act, behalf))?;
+        let (did, made) = tokio::task::block_in_place(|| match act {
+            OwnAct::Import(request) => {
+                let imports = imports(&request)?;
+                self.tell_of_birth(&speaker, progress);
+                say_imports(ledger, &mut speaker, imports, behalf)
+            }
+            act => {
+                self.tell_of_birth(&speaker, progress);
+                say(ledger, &speaker, act, behalf)
+            }
+        })?;
         let net = &self.means.net;
         for (_, envelope) in &made {
             announce_record(net, envelope).await;
@@ -109,6 +119,7 @@ fn say(
             ("joined the branches of its feed".to_owned(), ledger.join_branches(who))
         }
         OwnAct::Say(request) => state(ledger, who, &request, behalf)?,
+        OwnAct::Import(_) => return Err(misused("terms are read before they are said")),
     };
     let (did, made) = made;
     Ok((did, made.map_err(own_failure)?))

@@ -33,3 +33,4 @@ mod scan;
 mod scan_terms;
 mod share;
 mod stewards;
+mod terms;

@@ -8,6 +8,8 @@ use std::fmt;
 use protocol::{PublicKey, RecordId};
 use serde::{Deserialize, Serialize};
 
+use super::terms::ImportRequest;
+
 /// A passphrase.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -197,6 +199,8 @@ pub enum OwnAct {
     Reconcile,
     /// States something about places, or about everything that it makes.
     Say(SayRequest),
+    /// States what documents of other schemes say.
+    Import(ImportRequest),
 }
 
 /// Leave to speak.
