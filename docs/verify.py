@@ -2,22 +2,19 @@
 
 Usage: python verify.py PROOF [--policy FILE] [--record ID] [--run ID] [--file FILE] [--content ID]
 
-`--policy` (C2SP tlog-policy) says which log and witnesses you believe; proofs against a log need it. The
-others say what the proof must be about. What it shows is printed; exit code 1 if it shows nothing. The
-formats and every hash rule are in proofs.md.
+`--policy` (C2SP tlog-policy) says which log and witnesses you believe; the others say what the proof must be
+about. What it shows is printed; exit code 1 if it shows nothing. Formats and rules are in proofs.md.
 """
 import argparse, base64, sys
 from hashlib import sha256
 from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 class Bad(Exception):
     """The proof does not hold."""
 def need(holds, why):
     if not holds:
         raise Bad(why)
-
 # BLAKE3, from its specification: the hash of one input, 32 bytes.
 IV = [0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A, 0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19]
 ORDER = [2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8]
@@ -51,7 +48,6 @@ def subtree(data, first, flags):
     return chain
 def blake3(data):
     return b"".join(word.to_bytes(4, "little") for word in subtree(bytes(data), 0, ROOT))
-
 # CBOR, canonical: shortest heads, definite lengths, maps in the order given.
 def head(major, number):
     for size, mark in ((0, number), (1, 24), (2, 25), (4, 26), (8, 27)):
@@ -62,10 +58,9 @@ def encode(value):
         return {None: b"\xf6", False: b"\xf4", True: b"\xf5"}[value]
     if isinstance(value, int):
         return head(0, value) if value >= 0 else head(1, -1 - value)
-    if isinstance(value, bytes):
-        return head(2, len(value)) + value
-    if isinstance(value, str):
-        return head(3, len(value.encode())) + value.encode()
+    if isinstance(value, (bytes, str)):
+        data = value if isinstance(value, bytes) else value.encode()
+        return head(2 if data is value else 3, len(data)) + data
     if isinstance(value, list):
         return head(4, len(value)) + b"".join(map(encode, value))
     return head(5, len(value)) + b"".join(encode(key) + encode(value[key]) for key in value)
@@ -120,7 +115,6 @@ def path_root(node, leaf, index, count, path):
     return value
 def blake3_root(leaf, *where):
     return path_root(lambda l, r: blake3(b"\1" + l + r), blake3(b"\0" + leaf), *where)
-
 # Logs: C2SP signed-note, tlog-checkpoint, tlog-cosignature, tlog-policy.
 def unbase64(text):
     data = base64.b64decode(text, validate=True)
@@ -173,8 +167,7 @@ def trusted(note, policy):
     need(quorum == "none" or enough(quorum), "the witnesses that cosigned are no quorum")
     said = ", ".join(f"{name} at {time}" for name, time in times.items()) or "no witness"
     return int(size), unbase64(root), more, f"log {origin} of {size} entries, cosigned by {said}"
-
-# The three claims.
+# The four claims.
 def check_record(body, policy):
     record, log = fields(body, "record", "log")
     signer, payload, record_id = opened(record, b"accord/consent/v1")
@@ -211,6 +204,16 @@ def check_absent(body, policy):
             node = mapped(b"branch", step[:1], *((step[1:], node) if bits[0] else (node, step[1:])))
     need(node == unbase64(stated[0]), "the map's proof does not lead to its root")
     return {"content": value}, [f"no statement about {kind} {value.hex()} is in {said}"]
+def check_member(body, _):
+    record, collection, content, index, path = fields(body, *"record collection content index path".split())
+    signer, payload, record_id = opened(record, b"accord/consent/v1")
+    need(payload["kind"] == "statement" and len(collection) == 72, "not a statement about a collection")
+    named = ["collection", collection] in decode(payload["payload"])["subjects"]
+    found = blake3_root(hash32(content), index, int.from_bytes(collection[32:40], "big"), path)
+    need(named and found == collection[:32], "the work is not in a collection that the record names")
+    by = f"of {payload['author'].hex()}, signed with the key {signer.hex()},"
+    said = f"record {record_id.hex()} {by} speaks of a collection that {content.hex()} is in"
+    return {"record": record_id, "content": content}, [said]
 def check_round(body, _):
     spec, certificate, bound, data = fields(body, "spec", "certificate", "bound", "data")
     _, run, run_id = opened(spec, b"accord/run/v1")
@@ -224,11 +227,10 @@ def check_round(body, _):
         need(signer in stewards and encode(vote) == encode(wanted), "a vote for something else")
     said = [f"run {run_id.hex()} ({run['name']}), round {agreed['round']}: certified by {len(votes)} of "
             f"{len(stewards)} stewards"]
-    claims = {"run": run_id}
     need(bound or data, "the proof shows neither a record nor a work")
-    claims["record"] = check_bound(bound, agreed["frontier"], said) if bound is not None else b""
-    claims["content"] = check_data(data, agreed, said) if data is not None else b""
-    return claims, said
+    record = check_bound(bound, agreed["frontier"], said) if bound is not None else b""
+    content = check_data(data, agreed, said) if data is not None else b""
+    return {"run": run_id, "record": record, "content": content}, said
 def check_bound(bound, frontier_id, said):
     frontier, ends, chain = fields(bound, "frontier", "ends", "chain")
     need(blake3(frontier) == frontier_id, "not the frontier that the round bound")
@@ -237,8 +239,8 @@ def check_bound(bound, frontier_id, said):
         place = [after[name] for name in ("author", "feed", "seq", "prev")]
         need(place == [before["author"], before["feed"], before["seq"] + 1, before_id], "no chain")
     end, end_id = records[-1]
-    feed = {"author": end["author"], "feed": end["feed"]}
-    (top,) = [top for top in decode(frontier)["heads"] if top["feed"] == feed]
+    feed, heads = {"author": end["author"], "feed": end["feed"]}, decode(frontier)["heads"]
+    (top,) = [top for top in heads if top["feed"] == feed]
     forked = blake3(b"accord/forked-head/v1\n" + b"".join(map(hash32, ends)))
     holds = len(ends) > 1 and end_id in ends and top["head"] == forked and end["seq"] <= top["seq"]
     need(holds if ends else (top["head"], top["seq"]) == (end_id, end["seq"]), "no chain to the head")
@@ -271,7 +273,7 @@ def check_data(proof, agreed, said):
     return content
 def verify(data, policy=None):
     """What a proof file shows: a map of ids, and sentences. Raises `Bad` if it shows nothing."""
-    checks = {"record": check_record, "absent": check_absent, "round": check_round}
+    checks = dict(record=check_record, absent=check_absent, member=check_member, round=check_round)
     try:
         version, claim, body, total = fields(decode(data), "version", "claim", "body", "sum")
         need(version == "accord/proof/v1" and claim in checks, "not a proof of a known kind")
@@ -287,14 +289,12 @@ def main():
     try:
         policy = Path(given.policy).read_bytes() if given.policy else None
         claims, said = verify(Path(given.proof).read_bytes(), policy)
-        if given.file:
-            given.content = blake3(Path(given.file).read_bytes()).hex()
+        given.content = blake3(Path(given.file).read_bytes()).hex() if given.file else given.content
         for name in ("record", "run", "content"):
             found = claims.get(name, b"").hex()
             need(getattr(given, name) in (None, found), f"a proof of another {name}: {found}")
     except Bad as error:
         sys.exit(f"NOT PROVED: {error}")
     print("\n".join(said) + "\nWhat the weights have seen beside this, no proof can show.")
-
 if __name__ == "__main__":
     main()

@@ -144,9 +144,15 @@ impl Subject {
 }
 
 impl Collection {
-    fn to_bytes(self) -> Vec<u8> {
+    /// The value of a subject that names it.
+    pub(crate) fn to_bytes(self) -> Vec<u8> {
         let Self { root, count, list } = self;
         [root.as_bytes().as_slice(), &count.to_be_bytes(), list.as_bytes()].concat()
+    }
+
+    /// Reads such a value.
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+        Self::from_bytes::<de::value::Error>(bytes).ok()
     }
 
     fn from_bytes<E: de::Error>(bytes: &[u8]) -> Result<Self, E> {

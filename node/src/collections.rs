@@ -22,7 +22,7 @@ use crate::ledger::LedgerBook;
 use crate::net::Net;
 
 /// The bytes of an id in a list.
-const ID_BYTES: u64 = 32;
+const ID_BYTES: usize = 32;
 /// How soon a list that nobody gave is asked for again, the first time.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// How often that doubles: up to 80 s.
@@ -167,11 +167,22 @@ impl Queue {
     }
 }
 
+/// The list of a collection, if it is among this node's blobs and of the length that it should have.
+pub(crate) async fn list_of(net: &Net, collection: &Collection) -> Option<Vec<[u8; ID_BYTES]>> {
+    let bytes = collection.count.checked_mul(ID_BYTES as u64)?;
+    if collection.count > COLLECTION_WORKS_MAX || !net.blobs().has(collection.list).await {
+        return None;
+    }
+    let list = net.blobs().read(collection.list, bytes).await.ok()?;
+    let (ids, rest) = list.as_chunks();
+    rest.is_empty().then(|| ids.to_vec())
+}
+
 async fn bring(net: &Net, it: &Collection, peers: &[protocol::PublicKey]) -> Brought {
     if it.count > COLLECTION_WORKS_MAX {
         return Brought::Wrong;
     }
-    let (blobs, bytes) = (net.blobs(), it.count * ID_BYTES);
+    let (blobs, bytes) = (net.blobs(), it.count * ID_BYTES as u64);
     if !blobs.has(it.list).await
         && let Err(error) = blobs.fetch(it.list, bytes, peers, None).await
     {
@@ -179,7 +190,7 @@ async fn bring(net: &Net, it: &Collection, peers: &[protocol::PublicKey]) -> Bro
         return Brought::NotThere;
     }
     match blobs.read(it.list, bytes).await {
-        Ok(list) => match list.as_chunks::<32>() {
+        Ok(list) => match list.as_chunks::<ID_BYTES>() {
             (ids, []) => Brought::Works(ids.iter().map(|id| ContentId::from_bytes(*id)).collect()),
             _ => Brought::Wrong,
         },

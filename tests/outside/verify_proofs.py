@@ -51,7 +51,7 @@ def main(folder):
         shown = holds(data, policy)
         if shown is None:
             verify.verify(data, policy)
-        if not path.name.startswith(("bound", "unused", "excluded")) and holds(data, None):
+        if not path.name.startswith(("bound", "member", "unused", "excluded")) and holds(data, None):
             sys.exit(f"{path.name}: holds without a policy")
         for bit in range(8 * len(data)):
             if holds(flipped(data, bit), policy) is not None:

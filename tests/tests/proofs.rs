@@ -11,13 +11,13 @@ use std::process::Command;
 
 use consent::ledger::forked_head;
 use consent::proof::{
-    AbsenceProof, BoundProof, DataProof, ExcludedProof, Proof, RecordProof, RoundProof, Shown,
-    Unused,
+    AbsenceProof, BoundProof, DataProof, ExcludedProof, MemberProof, Proof, RecordProof,
+    RoundProof, Shown, Unused,
 };
 use consent::subject_map::{SubjectMap, said_by};
 use consent::{
-    Denial, DenialReason, Identity, Policy, Record, Statement, Subject, Use, commit_data, head_at,
-    record_id,
+    Collection, Denial, DenialReason, Identity, Policy, Record, Statement, Subject, Use,
+    commit_data, head_at, record_id,
 };
 use protocol::aggregate::{Outer, Rule};
 use protocol::log::audit::prove_inclusion;
@@ -34,7 +34,7 @@ use protocol::run::{
     Admission, ConsentSpec, LocalSpec, ModelSpec, RoundSpec, RunSpec, genesis, run_id,
 };
 use protocol::{
-    ContentId, FeedHead, FileHash, Frontier, PublicKey, RecordId, SecretKey, Signed, codec,
+    ContentId, FeedHead, FileHash, Frontier, PublicKey, RecordId, SecretKey, Signed, codec, merkle,
 };
 
 /// Of so many bits one is also flipped with the sum made anew; an odd number meets all of a byte's.
@@ -242,6 +242,24 @@ fn frontier(head: RecordId) -> Frontier {
     Frontier::new([FeedHead { head, ..first }, head_at(&feed(2)[3])])
 }
 
+/// The proof of one work of a collection.
+fn member(count: u16, at: usize) -> Proof {
+    let mut works: Vec<[u8; 32]> =
+        (0..count).map(|n| *ContentId::of(&n.to_le_bytes()).as_bytes()).collect();
+    works.sort_unstable();
+    let (root, list) = (merkle::root(&works), FileHash::of(works.as_flattened()));
+    let collection = Collection { root, count: count.into(), list };
+    let me = Identity::new(key(8), key(9), 0);
+    let genesis = me.genesis(0).expect("genesis");
+    let other = Collection { count: 7, ..collection };
+    let both = [collection, other].map(Subject::Collection);
+    let statement = Statement::deny(&[Use::TrainOther]).over_subjects(both).remove(0);
+    let record = me.statement(&head_at(&genesis), &statement).expect("a statement");
+    let content = ContentId::from_bytes(works[at]);
+    let proof = MemberProof::prove(record.bytes(), &collection, &works, content);
+    Proof::Member(proof.expect("one of its works"))
+}
+
 /// Every kind of proof, by name.
 fn proofs(log: &mut Log) -> Vec<(String, Proof)> {
     let mut all: Vec<(String, Proof)> = Vec::new();
@@ -249,6 +267,9 @@ fn proofs(log: &mut Log) -> Vec<(String, Proof)> {
         all.push((format!("record-{index}"), log.record(index)));
     }
     all.push(("absent".into(), log.absent(work(9))));
+    for (count, at) in [(1, 0), (2, 1), (13, 12), (300, 77)] {
+        all.push((format!("member-{count}-{at}"), member(count, at)));
+    }
     let records = feed(1);
     let envelopes = |from: usize| records[from..].iter().map(Signed::bytes).collect::<Vec<_>>();
     let plain = Round::new(frontier(record_id(&records[3])));
@@ -345,6 +366,16 @@ fn what_is_not_so_cannot_be_proved() {
     let wide = Unused { left: None, ..gap.clone() };
     assert!(!wide.holds(&work(77), data), "a gap that leaves out a side");
     assert!(!Unused { left: None, right: None }.holds(&work(77), data));
+
+    // A record names a collection under its own number of works, and no work that is not in its list.
+    let works = [*work(1).as_bytes(), *work(2).as_bytes()];
+    let (root, list) = (merkle::root(works), FileHash::of(b"a list"));
+    let collection = Collection { root, count: 2, list };
+    let record = &feed(1)[1];
+    assert_eq!(MemberProof::prove(record.bytes(), &collection, &works, work(3)), None);
+    let unnamed = MemberProof::prove(record.bytes(), &collection, &[works[0]], work(1));
+    let error = Proof::Member(unnamed.expect("a leaf")).verify(None).unwrap_err();
+    assert_eq!(error.to_string(), "the record names no such collection");
 }
 
 #[test]

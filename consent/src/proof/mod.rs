@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Claims: `record` (a log that witnesses follow has this record), `absent` (up to a checkpoint
-//! nobody spoke of this subject), `round` (what a training round was bound to, used and left out).
+//! nobody spoke of this subject), `member` (a work is in the collection that a record names), `round`
+//! (what a training round was bound to, used and left out).
 //! `docs/proofs.md` has every rule, and `docs/verify.py` follows it without this code.
 //!
 //! Invariants: pure; a file that verifies has exactly one form, so that no bit of it is free. The
@@ -14,6 +15,7 @@
 //! What it is not: proof that a model saw nothing else. Nothing can show that.
 
 mod absence;
+mod member;
 mod record;
 mod round;
 mod unused;
@@ -26,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 pub use absence::{AbsenceError, AbsenceProof, AbsenceShown};
+pub use member::{MemberError, MemberProof, MemberShown};
 pub use record::{RecordProof, RecordProofError, RecordShown};
 pub use round::{
     BoundProof, BoundShown, DataProof, DataShown, RoundProof, RoundProofError, RoundShown,
@@ -42,6 +45,8 @@ pub enum Proof {
     Record(RecordProof),
     /// Up to a checkpoint nobody spoke of this subject.
     Absent(AbsenceProof),
+    /// A work is in the collection that a record names.
+    Member(MemberProof),
     /// What a round was bound to.
     Round(Box<RoundProof>),
 }
@@ -53,6 +58,8 @@ pub enum Shown {
     Record(Box<RecordShown>),
     /// Up to a checkpoint nobody spoke of this subject.
     Absent(Box<AbsenceShown>),
+    /// A work is in the collection that a record names.
+    Member(Box<MemberShown>),
     /// What a round was bound to.
     Round(Box<RoundShown>),
 }
@@ -86,6 +93,9 @@ pub enum ProofError {
     /// A subject that nobody spoke of.
     #[error(transparent)]
     Absent(#[from] AbsenceError),
+    /// A work in a collection.
+    #[error(transparent)]
+    Member(#[from] MemberError),
     /// A round.
     #[error(transparent)]
     Round(#[from] RoundProofError),
@@ -115,6 +125,7 @@ impl Proof {
         match file.claim.as_str() {
             "record" => Ok(Self::Record(codec::decode(body, PROOF_FILE_BYTES_MAX)?)),
             "absent" => Ok(Self::Absent(codec::decode(body, PROOF_FILE_BYTES_MAX)?)),
+            "member" => Ok(Self::Member(codec::decode(body, PROOF_FILE_BYTES_MAX)?)),
             "round" => Ok(Self::Round(Box::new(codec::decode(body, PROOF_FILE_BYTES_MAX)?))),
             other => Err(ProofFileError::Claim(other.chars().take(80).collect())),
         }
@@ -125,6 +136,7 @@ impl Proof {
         let (claim, body) = match self {
             Self::Record(proof) => ("record", codec::encode(proof)),
             Self::Absent(proof) => ("absent", codec::encode(proof)),
+            Self::Member(proof) => ("member", codec::encode(proof)),
             Self::Round(proof) => ("round", codec::encode(proof)),
         };
         let sum = sum(claim, &body);
@@ -137,6 +149,7 @@ impl Proof {
         Ok(match self {
             Self::Record(proof) => Shown::Record(Box::new(proof.verify(policy()?)?)),
             Self::Absent(proof) => Shown::Absent(Box::new(proof.verify(policy()?)?)),
+            Self::Member(proof) => Shown::Member(Box::new(proof.verify()?)),
             Self::Round(proof) => Shown::Round(Box::new(proof.verify()?)),
         })
     }

@@ -47,8 +47,8 @@ pub(super) struct ProveArguments {
     /// The round.
     #[arg(long, value_name = "N", requires = "run")]
     pub(super) round: Option<u64>,
-    /// A file with the work: without a round, that nobody spoke of it; with one, that this node's
-    /// update did not use it.
+    /// A file with the work: alone, that nobody spoke of it; with a record, that it is in the record's
+    /// collection; with a round, that this node's update did not use it.
     #[arg(long, value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
     /// Which row of the file, counted from 1, if it is a table.
@@ -124,6 +124,15 @@ fn sentences(shown: &Shown) -> Vec<String> {
                 "no statement about {:?} is in {}",
                 shown.subject,
                 vouched(&shown.trusted)
+            )]
+        }
+        Shown::Member(shown) => {
+            let (record, signer) = (shown.record.value(), shown.record.signer());
+            vec![format!(
+                "record {} of {}, signed with the key {signer}, speaks of a collection that {} is in",
+                record_id(&shown.record),
+                record.author,
+                shown.content
             )]
         }
         Shown::Round(shown) => round(shown),

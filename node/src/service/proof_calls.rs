@@ -6,12 +6,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use consent::proof::Proof;
+use consent::proof::{MemberProof, Proof};
+use consent::{Payload, Subject};
 use protocol::{ContentId, RecordId};
 
 use super::{NodeService, existing, failed, misused};
 use crate::api::dto::{ProveReply, ProveRequest};
 use crate::api::{Answer, ProgressSender};
+use crate::collections::list_of;
 use crate::log::{LogBook, LogDirError};
 use crate::run::prove_round;
 use crate::works::Works;
@@ -29,9 +31,10 @@ impl NodeService {
                 let driver = self.runs.follow(self.pick(run)?).await.map_err(failed)?;
                 prove_round(driver.desk(), round, record, content).await.map_err(failed)?
             }
-            (None, None, Some(record), None) if content.is_none() => {
-                Proof::Record(self.prove_record(record).await?)
-            }
+            (None, None, Some(record), None) => match content {
+                None => Proof::Record(self.prove_record(record).await?),
+                Some(content) => Proof::Member(self.prove_member(record, content).await?),
+            },
             (None, None, None, absent) if absent.is_some() != content.is_some() => {
                 let content = absent.or(content).ok_or_else(|| misused("no work is named"))?;
                 let log = self.log()?;
@@ -42,8 +45,8 @@ impl NodeService {
             }
             _ => {
                 return Err(misused(
-                    "give --record R; or --absent ID; or --run RUN --round N with --record R, \
-                     --file F or both",
+                    "give --record R, with --file F for a work of its collection; or --absent ID or \
+                     --file F; or --run RUN --round N with --record R, --file F or both",
                 ));
             }
         };
@@ -58,6 +61,38 @@ impl NodeService {
         let (log, index) = (self.log()?, u64::from(held.slot));
         log.shows(index, LOG_WAIT).await;
         tokio::task::block_in_place(|| log.prove_record(id, index, &envelope)).map_err(failed)
+    }
+
+    /// The proof that a work is in a collection that a record names.
+    async fn prove_member(&self, id: RecordId, content: ContentId) -> Answer<MemberProof> {
+        let ledger = &self.means.ledger;
+        let found = tokio::task::block_in_place(|| ledger.record(&id)).map_err(failed)?;
+        let listed = tokio::task::block_in_place(|| ledger.listed(&id)).map_err(failed)?;
+        let (Some((_, envelope)), Some(listed)) = (found, listed) else {
+            return Err(failed(format!("no record {id} is known here")));
+        };
+        let subjects = match listed.payload {
+            Payload::Statement(statement) => statement.subjects,
+            _ => Vec::new(),
+        };
+        let (mut named, mut away) = (0, 0);
+        for subject in subjects {
+            let Subject::Collection(collection) = subject else { continue };
+            named += 1;
+            let Some(works) = list_of(&self.means.net, &collection).await else {
+                away += 1;
+                continue;
+            };
+            let prove = || MemberProof::prove(&envelope, &collection, &works, content);
+            if let Some(proof) = tokio::task::block_in_place(prove) {
+                return Ok(proof);
+            }
+        }
+        Err(failed(match (named, away) {
+            (0, _) => format!("record {id} names no collection"),
+            (_, 0) => format!("{content} is not in the collection that record {id} names"),
+            _ => format!("the list of the collection that record {id} names is not here yet"),
+        }))
     }
 
     fn log(&self) -> Answer<&LogBook> {

@@ -15,8 +15,10 @@ use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
+use protocol::ContentId;
 use serde_json::Value;
 
+use super::command::json;
 use super::node::Node;
 use super::process::PATIENCE;
 
@@ -318,6 +320,19 @@ fn a_collection_s_list_comes_after_its_record_and_stays() {
         }
     };
     all_refused(&lab);
+    // Anybody who has the list can prove that a file is in it, to somebody who has nothing.
+    let record = records[1].as_str().expect("an id");
+    let prove = |node: &Node, file: &str| {
+        node.ask(&["consent", "prove", "--record", record, "--file", file, "--out", "member.proof"])
+    };
+    assert_eq!(prove(&lab, "many/7").code, Some(0));
+    let shown = json(dir, &["consent", "verify-proof", "member.proof"]);
+    let shown = shown["shows"][0].as_str().expect("a sentence");
+    let id = ContentId::of(b"work 7").to_string();
+    assert!(shown.contains(record) && shown.contains(&id), "{shown}");
+    fs::write(dir.join("other"), "work 20").expect("written");
+    let ended = prove(&lab, "other");
+    assert!(ended.code == Some(1) && ended.err.contains("is not in the collection"), "{ended:?}");
     drop(artist);
     lab.kill();
     lab.restart(&[]);
