@@ -203,6 +203,16 @@ pub(crate) fn caught_up(node: &Node, other: &Node) {
     node.json_that(&["status"], |status| status["records"] == records);
 }
 
+fn one_file_gets_the_same_answer(lab: &Node) {
+    let check = |file: &str| lab.json(&["consent", "check", file, "--default", "opt-out"]);
+    let copy = check("data/mirrored.jpg");
+    let why = copy["refusals"][0]["reason"].as_str().unwrap_or_default();
+    assert!(copy["refused"] == 1 && why.contains("found by its"), "{copy:#}");
+    assert_eq!(check("data/other.png")["allowed"], 1);
+    let cut = lab.ask(&["consent", "check", "data/cut.jpg"]);
+    assert!(cut.code == Some(1) && cut.err.contains("JPEG"), "{cut:?}");
+}
+
 #[test]
 fn copies_are_found_and_the_rest_is_kept() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -258,14 +268,7 @@ fn copies_are_found_and_the_rest_is_kept() {
     assert_eq!((&reply["refused"], &reply["unreadable"]), (&7.into(), &5.into()), "{reply:#}");
     assert_eq!((&reply["allowed"], &reply["items"]), (&8.into(), &20.into()), "{reply:#}");
 
-    // One file asked about gets the same answer.
-    let check = |file: &str| lab.json(&["consent", "check", file, "--default", "opt-out"]);
-    let copy = check("data/mirrored.jpg");
-    let why = copy["refusals"][0]["reason"].as_str().unwrap_or_default();
-    assert!(copy["refused"] == 1 && why.contains("found by its"), "{copy:#}");
-    assert_eq!(check("data/other.png")["allowed"], 1);
-    let cut = lab.ask(&["consent", "check", "data/cut.jpg"]);
-    assert!(cut.code == Some(1) && cut.err.contains("JPEG"), "{cut:?}");
+    one_file_gets_the_same_answer(&lab);
 
     let kept = scan(&lab, &["kept", "--default", "opt-out", "--content", "text"]);
     assert_eq!((&kept["items"], &kept["allowed"]), (&8.into(), &8.into()), "{kept:#}");
