@@ -9,7 +9,7 @@
 //! remark. What it is not: a reader of documents, or proof that whoever says this may speak for the
 //! site.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::limits::ORIGIN_TERM_BYTES_MAX;
 
@@ -109,6 +109,7 @@ pub fn statements(
     not_after_ms: Option<u64>,
 ) -> Result<Imports, ImportError> {
     let (mut groups, mut left_out) = (Vec::<Group>::new(), 0);
+    let narrowed = Narrowed::of(terms);
     for term in terms {
         let refused = rules(term, Value::restricts);
         if !refused.is_empty() {
@@ -116,7 +117,7 @@ pub fn statements(
         }
         let permitted = rules(term, |value| value == Value::Allow);
         let said: Vec<(Use, Value)> =
-            permitted.iter().filter(|(about, _)| is_clear(terms, term, *about)).copied().collect();
+            permitted.iter().filter(|(about, _)| !narrowed.is(term, *about)).copied().collect();
         let place = within(term, site)?.filter(|_| not_after_ms.is_some() && !said.is_empty());
         left_out += usize::from(!permitted.is_empty() && (place.is_none() || said != permitted));
         if let Some(place) = place {
@@ -131,11 +132,28 @@ fn rules(term: &Term, is_meant: impl Fn(Value) -> bool) -> Vec<(Use, Value)> {
     term.rules.iter().filter(|(_, value)| is_meant(*value)).copied().collect()
 }
 
-/// Whether no other term of the scheme takes back what this one permits.
-fn is_clear(terms: &[Term], term: &Term, about: Use) -> bool {
-    let of_scheme = terms.iter().filter(|other| other.origin.scheme == term.origin.scheme);
-    let mut elsewhere = of_scheme.filter(|other| other.scope != term.scope);
-    elsewhere.all(|other| other.value(about) == Value::Allow)
+/// For each scheme and use two parts of the site at most of which some term does not permit it.
+struct Narrowed<'t>(BTreeMap<(&'t str, Use), Vec<&'t Scope>>);
+
+impl<'t> Narrowed<'t> {
+    fn of(terms: &'t [Term]) -> Self {
+        let mut narrowed: BTreeMap<(&str, Use), Vec<&Scope>> = BTreeMap::new();
+        for term in terms {
+            for about in Use::ALL.into_iter().filter(|about| term.value(*about) != Value::Allow) {
+                let parts = narrowed.entry((term.origin.scheme.as_str(), about)).or_default();
+                if parts.len() < 2 && !parts.contains(&&term.scope) {
+                    parts.push(&term.scope);
+                }
+            }
+        }
+        Self(narrowed)
+    }
+
+    /// Whether a term of another part of the site may take back what this one permits.
+    fn is(&self, term: &Term, about: Use) -> bool {
+        let parts = self.0.get(&(term.origin.scheme.as_str(), about));
+        parts.is_some_and(|parts| parts.iter().any(|part| **part != term.scope))
+    }
 }
 
 fn around(term: &Term, site: Option<&Site>) -> Result<Vec<Place>, ImportError> {
@@ -186,12 +204,11 @@ impl Group {
 
 fn add(groups: &mut Vec<Group>, term: &Term, rules: Vec<(Use, Value)>, places: Vec<Place>) {
     let line = term.text.len() + 1;
-    let fits = |group: &&mut Group| {
-        group.origin == term.origin
-            && group.rules == rules
-            && (group.texts.contains(&term.text) || group.bytes + line <= ORIGIN_TERM_BYTES_MAX)
-    };
-    if let Some(group) = groups.iter_mut().find(fits) {
+    let says = |group: &&mut Group| group.origin == term.origin && group.rules == rules;
+    let newest = groups.iter_mut().rev().find(says).filter(|group| {
+        group.texts.contains(&term.text) || group.bytes + line <= ORIGIN_TERM_BYTES_MAX
+    });
+    if let Some(group) = newest {
         group.places.extend(places);
         if !group.texts.contains(&term.text) {
             group.texts.push(term.text.clone());
