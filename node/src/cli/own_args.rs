@@ -35,8 +35,9 @@ Example: accord consent say --deny --place example.org
     Say(SayOwnArguments),
     /// State what the documents of your site or a list say: robots.txt, ai.txt, tdmrep.json, RSL.
     #[command(after_help = "\
-Nothing is weakened: a refusal that no place says as narrowly is said of the whole site, and a permission
-that other lines narrow is left out. The words stand beside each record and can be erased.
+Nothing is weakened: a refusal that no place says as narrowly is said of the whole site, and a
+permission that other lines narrow is left out. The words stand beside each record and can be
+erased.
 
 Example: accord consent import --base https://example.org --robots robots.txt --tdmrep tdmrep.json
          accord consent import --code-list opted-out.txt")]

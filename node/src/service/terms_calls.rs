@@ -119,12 +119,16 @@ pub(super) fn say_imports(
         })?;
         made.extend(new);
     }
-    let mut did = format!("said {refusals} refusals and {} permissions", all - refusals);
+    let counted = |count: usize, what: &str| match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    };
+    let permissions = counted(all - refusals, "permission");
+    let mut did = format!("said {} and {permissions}", counted(refusals, "refusal"));
     if imports.left_out > 0 {
-        did += &format!(
-            "; left out {} permissions that have no end (--days) or that other lines narrow",
-            imports.left_out
-        );
+        let left_out = counted(imports.left_out, "permission");
+        did +=
+            &format!("; left out {left_out} without an end (--days), or narrowed by other lines");
     }
     Ok((did, made))
 }

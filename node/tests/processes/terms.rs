@@ -97,7 +97,7 @@ fn permissions_need_an_end_and_what_cannot_be_read_is_not_said() {
     let tdmrep = [&tdmrep[..], &["--identity", "other"]].concat();
     says(dir, 1, &tdmrep, "only permissions stand there");
     let said = press.json(&[&["consent"], &tdmrep[..], &["--days", "30"]].concat());
-    assert_eq!(said["did"], "said 0 refusals and 1 permissions", "{said:#}");
+    assert_eq!(said["did"], "said 0 refusals and 1 permission", "{said:#}");
     // It comes back word by word where it is all that was said.
     let export = ["consent", "export", "press.example", "--scheme", "tdmrep", "--of", "other"];
     let other = press.json(&export);
@@ -118,7 +118,7 @@ fn permissions_need_an_end_and_what_cannot_be_read_is_not_said() {
     says(dir, 2, &["import", "--base", "ftp://a.example", "--robots", "robots.txt"], "not of http");
     write(dir, "list.txt", "octo\nocto/cat\n");
     let said = press.json(&["consent", "import", "--code-list", "list.txt"]);
-    assert_eq!(said["did"], "said 1 refusals and 0 permissions", "{said:#}");
+    assert_eq!(said["did"], "said 1 refusal and 0 permissions", "{said:#}");
     let after = press.json(&["status"])["records"].as_u64().expect("a number");
     assert_eq!(Some(after), before.as_u64().map(|records| records + 2), "a genesis and one");
 }
