@@ -66,7 +66,7 @@ class Workload:
 
 WORKLOADS = [
     Workload("digits", (64, 64, 10), 360, 3, 0.5, 0.1, 57, 25),
-    Workload("dense", (64, 3200, 3200, 10), 32, 1, 0.0, 0.1, 4, 10),
+    Workload("dense", (64, 3200, 3200, 10), 32, 1, 0.0, 0.1, 16, 10),
 ]
 RESOURCES_ASKED = 10
 
