@@ -14,6 +14,7 @@ pub mod envelope;
 pub mod exchange;
 pub mod frontier;
 pub mod id;
+mod kernel;
 pub mod key;
 pub mod limits;
 pub mod log;

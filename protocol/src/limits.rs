@@ -5,7 +5,7 @@
 
 /// Stewards in a run: agreement sends every vote to every steward.
 pub const STEWARDS_MAX: usize = 64;
-/// Updates accepted in one round; keeps the aggregate's sum inside an `i64`.
+/// Updates accepted in one round; keeps the aggregate's sums exact.
 pub const UPDATES_MAX: usize = 512;
 /// The most one update may weigh, whatever its trainer says of its samples; same reason.
 pub const WEIGHT_MAX: u64 = 1 << 14;
@@ -19,6 +19,8 @@ pub const TRAIN_WAIT_MAX_MS: u64 = 30 * 24 * 3_600_000;
 pub const AGREE_WAIT_MAX_MS: u64 = 3_600_000;
 /// The longest norm that a run may let an update have, in thousandths: beyond it nothing is clipped.
 pub const NORM_MAX_MILLI: u64 = 1_000_000_000;
+/// How often the centre of centred clipping may move: it stands still after a few times.
+pub const CLIP_ITERATIONS_MAX: u32 = 16;
 /// The largest outer learning rate, in thousandths; steps ten times the mean do not converge.
 pub const OUTER_RATE_MAX_MILLI: u32 = 10_000;
 /// The largest outer momentum, in thousandths: below one, or the model never comes to rest.
@@ -158,6 +160,8 @@ pub const HIDDEN_UNITS_MAX: usize = 65_536;
 pub const MODEL_CONFIG_BYTES_MAX: usize = 16 << 20;
 /// Passes over the data in one round; a round that long would never be fetched in time.
 pub const LOCAL_EPOCHS_MAX: u32 = 10_000;
+/// Steps of one trainer in one round: days of training.
+pub const LOCAL_STEPS_MAX: u32 = 10_000_000;
 /// Samples of one training step.
 pub const BATCH_SAMPLES_MAX: usize = 1 << 20;
 
@@ -412,9 +416,11 @@ const _: () = assert!(
 );
 const _: () = assert!(CERTIFICATE_BYTES_MAX < 1 << 20, "a certificate fits one response");
 const _: () = assert!(
-    127 * (1i128 << 32) * WEIGHT_MAX as i128 * (UPDATES_MAX as i128) < i64::MAX as i128,
-    "the aggregate's sum fits an i64"
+    127 * ((1i64 << 24) + UPDATES_MAX as i64) < i32::MAX as i64,
+    "the factors of a block times the largest bytes fit 32 bits"
 );
+const _: () =
+    assert!(127 * UPDATES_MAX as u64 * (1 << 32) < 1 << 53, "a sum of values is exact in a double");
 /// Files of one opt-out above which they are named as one collection: that many content ids are
 /// four records.
 pub const WORKS_NAMED_MAX: usize = 1_000;

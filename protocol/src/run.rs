@@ -7,17 +7,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::{Outer, Rule};
+use crate::aggregate::{Outer, Plan, Rule};
 use crate::envelope::{Message, Signed};
 use crate::id::{FileHash, RoundId, RunId};
 use crate::key::PublicKey;
 use crate::limits::{
     AGREE_WAIT_MAX_MS, BATCH_SAMPLES_MAX, LEARNING_RATE_MAX_MICRO, LOCAL_EPOCHS_MAX,
-    MOMENTUM_MAX_MICRO, NAME_BYTES_MAX, NORM_MAX_MILLI, OUTER_MOMENTUM_MAX_MILLI,
-    OUTER_RATE_MAX_MILLI, PARAMETERS_MAX, POLICY_BYTES_MAX, PRESENCE_BYTES_MAX, ROUND_WAIT_MIN_MS,
-    ROUNDS_MAX, RUN_SPEC_BYTES_MAX, STEWARDS_MAX, TRAIN_WAIT_MAX_MS, TRAINERS_INVITED_MAX,
-    UPDATES_MAX, WEIGHT_MAX, WEIGHTS_HEADER_BYTES_MAX,
+    LOCAL_STEPS_MAX, MOMENTUM_MAX_MICRO, NAME_BYTES_MAX, NORM_MAX_MILLI, PARAMETERS_MAX,
+    POLICY_BYTES_MAX, PRESENCE_BYTES_MAX, ROUND_WAIT_MIN_MS, ROUNDS_MAX, RUN_SPEC_BYTES_MAX,
+    STEWARDS_MAX, TRAIN_WAIT_MAX_MS, TRAINERS_INVITED_MAX, UPDATES_MAX, WEIGHT_MAX,
+    WEIGHTS_HEADER_BYTES_MAX,
 };
+use crate::update::{Encoding, UpdateForm};
 
 /// What fixes a run, signed by the identity that creates it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,9 +34,7 @@ pub struct RunSpec {
     /// How rounds go.
     pub rounds: RoundSpec,
     /// How updates become a model.
-    pub rule: Rule,
-    /// How the aggregate moves the model.
-    pub outer: Outer,
+    pub aggregate: AggregateSpec,
     /// How a trainer trains.
     pub local: LocalSpec,
     /// What a sample's makers must have agreed to.
@@ -84,11 +83,37 @@ pub struct RoundSpec {
     pub agree_ms: u64,
 }
 
+/// What updates look like and how they become a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AggregateSpec {
+    /// How updates are written.
+    pub update: Encoding,
+    /// How a round's change is written for those who have the model before it; exactly, so that they
+    /// fetch the whole model, if nothing.
+    pub step: Option<Encoding>,
+    /// The Euclidean norm above which an update is rejected, in thousandths.
+    pub norm_max_milli: u64,
+    /// How updates become one change.
+    pub rule: Rule,
+    /// How that moves the model.
+    pub outer: Outer,
+}
+
+/// How long a trainer trains in one round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Work {
+    /// So many passes over its admitted samples.
+    Epochs(u32),
+    /// So many steps of a batch each, whatever it holds (the `H` of DiLoCo).
+    Steps(u32),
+}
+
 /// A trainer's own training, in integers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LocalSpec {
-    /// Passes over the admitted samples in one round.
-    pub epochs: u32,
+    /// How long.
+    pub work: Work,
     /// Samples in a batch.
     pub batch_size: u32,
     /// The learning rate in millionths.
@@ -137,21 +162,47 @@ impl Message for RunSpec {
         let waits = (ROUND_WAIT_MIN_MS, TRAIN_WAIT_MAX_MS, AGREE_WAIT_MAX_MS);
         in_range("rounds.train_ms", self.rounds.train_ms, waits.0, waits.1)?;
         in_range("rounds.agree_ms", self.rounds.agree_ms, waits.0, waits.2)?;
-        let Rule::ClippedMean { norm_max_milli } = self.rule;
-        in_range("rule.norm_max_milli", norm_max_milli, 1, NORM_MAX_MILLI)?;
-        if let Outer::Nesterov { rate_milli, momentum_milli } = self.outer {
-            let (rate_max, momentum_max) = (OUTER_RATE_MAX_MILLI, OUTER_MOMENTUM_MAX_MILLI);
-            in_range("outer.rate_milli", rate_milli.into(), 1, rate_max.into())?;
-            in_range("outer.momentum_milli", momentum_milli.into(), 0, momentum_max.into())?;
-        }
+        self.aggregate.check(self.model.parameters)?;
         self.local.check()?;
         in_range("consent.policy (bytes)", self.consent.policy.len() as u64, 1, POLICY_BYTES_MAX)
     }
 }
 
+impl RunSpec {
+    /// What every update of the run looks like.
+    pub fn update_form(&self) -> UpdateForm {
+        let parameters = self.model.parameters as usize;
+        UpdateForm { encoding: self.aggregate.update, parameters }
+    }
+
+    /// How a round is aggregated whose chance comes from `seed`.
+    pub fn plan(&self, seed: [u8; 32]) -> Plan {
+        let AggregateSpec { step, rule, outer, .. } = self.aggregate;
+        Plan { update: self.update_form(), step, rule, outer, seed }
+    }
+}
+
+impl AggregateSpec {
+    fn check(&self, parameters: u64) -> Result<(), String> {
+        let named = |field: &str, error| format!("aggregate.{field}: {error}");
+        self.update.check(parameters).map_err(|error| named("update", error))?;
+        if let Some(step) = &self.step {
+            step.check(parameters).map_err(|error| named("step", error))?;
+        }
+        in_range("aggregate.norm_max_milli", self.norm_max_milli, 1, NORM_MAX_MILLI)?;
+        self.rule.check()?;
+        self.outer.check()
+    }
+}
+
 impl LocalSpec {
     fn check(&self) -> Result<(), String> {
-        in_range("local.epochs", self.epochs.into(), 1, LOCAL_EPOCHS_MAX.into())?;
+        match self.work {
+            Work::Epochs(epochs) => {
+                in_range("local.epochs", epochs.into(), 1, LOCAL_EPOCHS_MAX.into())?;
+            }
+            Work::Steps(steps) => in_range("local.steps", steps.into(), 1, LOCAL_STEPS_MAX.into())?,
+        }
         in_range("local.batch_size", self.batch_size.into(), 1, BATCH_SAMPLES_MAX as u64)?;
         let (rate, momentum) = (self.learning_rate_micro, self.momentum_micro);
         in_range("local.learning_rate_micro", rate.into(), 1, LEARNING_RATE_MAX_MICRO.into())?;
@@ -249,10 +300,15 @@ pub(crate) mod tests {
             stewards,
             admission: Admission::Open,
             rounds: RoundSpec { count: 3, updates_min: 1, train_ms: 1_000, agree_ms: 100 },
-            rule: Rule::ClippedMean { norm_max_milli: 10_000 },
-            outer: Outer::Average,
+            aggregate: AggregateSpec {
+                update: Encoding::Int8,
+                step: Some(Encoding::Int8),
+                norm_max_milli: 100_000,
+                rule: Rule::ClippedMean { norm_max_milli: 10_000, median_milli: 0 },
+                outer: Outer::Average,
+            },
             local: LocalSpec {
-                epochs: 1,
+                work: Work::Epochs(1),
                 batch_size: 32,
                 learning_rate_micro: 50_000,
                 momentum_micro: 0,

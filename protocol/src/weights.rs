@@ -12,6 +12,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
+use crate::aggregate::{Source, TapeError};
 use crate::id::FileHash;
 use crate::limits::{
     PARAMETERS_MAX, TENSOR_DIMENSIONS_MAX, TENSOR_NAME_BYTES_MAX, TENSORS_MAX,
@@ -173,6 +174,11 @@ impl Weights {
         bytes
     }
 
+    /// Where the first value is in the canonical bytes.
+    pub fn values_start(&self) -> u64 {
+        8 + header(&self.layout).len() as u64
+    }
+
     /// The model root: the blake3 hash of the canonical bytes.
     pub fn root(&self) -> FileHash {
         FileHash::of(&self.to_bytes())
@@ -208,6 +214,14 @@ impl Weights {
 pub fn file_bytes(layout: &[TensorShape]) -> u64 {
     let parameters: u64 = layout.iter().map(|t| t.shape.iter().product::<u64>()).sum();
     8 + header(layout).len() as u64 + parameters * 4
+}
+
+/// Where the first value is in a canonical file, in bytes; an error if it is too short for a header.
+pub fn values_start(file: &dyn Source) -> Result<u64, TapeError> {
+    let mut length = [0; 8];
+    file.read_at(0, &mut length)?;
+    let start = u64::from_le_bytes(length).saturating_add(8);
+    if start <= file.bytes() { Ok(start) } else { Err(TapeError("the model has no header".into())) }
 }
 
 fn check_layout(layout: &[TensorShape]) -> Result<usize, WeightsError> {

@@ -25,7 +25,7 @@ use protocol::log::{Checkpoint, Note, VerifierKey};
 use protocol::manifest::{Head, Manifest};
 use protocol::round::{Certificate, Proposal, RoundRecord, UpdateCommit, Vote, Wire};
 use protocol::run::{Presence, RunSpec};
-use protocol::update::Update;
+use protocol::update::{Encoding, Update, UpdateForm};
 use protocol::weights::Weights;
 use protocol::{Frontier, Message, PublicKey, Signed, codec};
 use serde::Serialize;
@@ -87,7 +87,7 @@ pub const DECODERS: &[(&str, Decoder)] = &[
         assert!(prints.fingerprints().is_sorted_by(|a, b| a < b));
         Some(bytes.to_vec())
     }),
-    ("update", |bytes| Some(Update::from_bytes(bytes, PARAMETERS).ok()?.to_bytes())),
+    ("update", update),
     ("vote", message::<Vote>),
     ("weights", |bytes| Some(Weights::from_bytes(bytes).ok()?.to_bytes())),
     ("wire", |bytes| Some(Wire::from_bytes(bytes).ok()?.to_bytes())),
@@ -203,4 +203,18 @@ fn terms(bytes: &[u8]) -> Option<Vec<u8>> {
     assert!(Use::ALL.iter().all(|atom| found.excludes(*atom) == found.value(*atom).restricts()));
     assert!(rules.is_sorted_by(|a, b| a.0 < b.0));
     Some(bytes.to_vec())
+}
+
+/// The first byte says which encoding; the trainer is whoever the bytes say.
+fn update(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (first, update) = bytes.split_first()?;
+    let encoding = match first % 3 {
+        0 => Encoding::Int8,
+        1 => Encoding::TopK { per_chunk: 1 + u32::from(first / 3) * 48 },
+        _ => Encoding::Sign,
+    };
+    let form = UpdateForm { encoding, parameters: PARAMETERS };
+    let trainer = PublicKey::from_bytes(*update.first_chunk()?).ok()?;
+    let opened = Update::open(update.to_vec(), &form, trainer).ok()?;
+    Some([&[*first], opened.bytes()].concat())
 }

@@ -1,4 +1,7 @@
 //! What fuzzing found worth keeping, run through every decoder on each run of the tests.
+//!
+//! Environment: with `ACCORD_WRITE_VECTORS` the messages of a run in it are written anew, which a change of
+//! their form makes necessary.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tests::decoders::{DECODERS, check};
+use tests::samples::samples;
 
 fn fuzz() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz")
@@ -20,6 +24,12 @@ fn names(folder: &Path) -> BTreeSet<String> {
 
 #[test]
 fn the_corpus_goes_through_its_decoders() {
+    if std::env::var_os("ACCORD_WRITE_VECTORS").is_some() {
+        for (at, (name, bytes)) in samples().into_iter().enumerate() {
+            let path = fuzz().join("corpus").join(name).join(format!("sample-{at}"));
+            fs::write(path, bytes).expect("written");
+        }
+    }
     let mut files = 0;
     for (name, decoder) in DECODERS {
         let mut taken = 0;

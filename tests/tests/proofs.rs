@@ -31,8 +31,10 @@ use protocol::round::{
     Accepted, Certificate, DataCommit, Phase, RoundRecord, UpdateCommit, Vote, commit_id,
 };
 use protocol::run::{
-    Admission, ConsentSpec, LocalSpec, ModelSpec, RoundSpec, RunSpec, genesis, run_id,
+    Admission, AggregateSpec, ConsentSpec, LocalSpec, ModelSpec, RoundSpec, RunSpec, Work, genesis,
+    run_id,
 };
+use protocol::update::Encoding;
 use protocol::{
     ContentId, FeedHead, FileHash, Frontier, PublicKey, RecordId, SecretKey, Signed, codec, merkle,
 };
@@ -178,6 +180,7 @@ impl Round {
             frontier: frontier.id(),
             model_out: FileHash::of(b"out"),
             outer_out: FileHash::of(b"outer"),
+            step: None,
         };
         let vote =
             Vote { run, round: 1, attempt: 2, phase: Phase::Precommit, record: Some(record.id()) };
@@ -222,10 +225,15 @@ fn spec(stewards: impl Iterator<Item = PublicKey>, policy: &Policy) -> RunSpec {
         stewards,
         admission: Admission::Open,
         rounds: RoundSpec { count: 3, updates_min: 1, train_ms: 60_000, agree_ms: 1_000 },
-        rule: Rule::ClippedMean { norm_max_milli: 5_000 },
-        outer: Outer::Average,
+        aggregate: AggregateSpec {
+            update: Encoding::Int8,
+            step: None,
+            norm_max_milli: 100_000,
+            rule: Rule::Median,
+            outer: Outer::Average,
+        },
         local: LocalSpec {
-            epochs: 1,
+            work: Work::Epochs(1),
             batch_size: 32,
             learning_rate_micro: 50_000,
             momentum_micro: 0,

@@ -14,8 +14,8 @@ use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{GradientsParams, SgdConfig};
 use consent::permit::TrainOther;
-use protocol::limits::{BATCH_SAMPLES_MAX, LOCAL_EPOCHS_MAX};
-use protocol::run::LocalSpec;
+use protocol::limits::{BATCH_SAMPLES_MAX, LOCAL_EPOCHS_MAX, LOCAL_STEPS_MAX};
+use protocol::run::{LocalSpec, Work};
 use protocol::weights::Weights;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -32,8 +32,8 @@ const LOSS_MAX: f32 = 1000.0;
 /// How to train in one round.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LocalOptions {
-    /// Passes over the samples, `1..=LOCAL_EPOCHS_MAX`.
-    pub epochs: u32,
+    /// How long: `1..=LOCAL_EPOCHS_MAX` passes over the samples, or `1..=LOCAL_STEPS_MAX` steps.
+    pub work: Work,
     /// Samples of one step, `1..=BATCH_SAMPLES_MAX`; the last step of an epoch may have fewer.
     pub batch_samples: usize,
     /// How far a step goes, above 0 and at most 100.
@@ -110,7 +110,8 @@ pub struct LocalResult {
     pub delta: Vec<f32>,
     /// How many samples were trained on.
     pub samples: u64,
-    /// The mean cross-entropy of the last epoch, before each step, in millionths of a nat.
+    /// The mean cross-entropy of the last pass over the samples, or part of one, before each step, in
+    /// millionths of a nat.
     pub loss_micro: u64,
 }
 
@@ -137,12 +138,17 @@ pub fn train(
     let mut optimizer = options.optimizer().init();
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
     let mut order: Vec<usize> = (0..draw.len()).collect();
-    let steps = u64::from(options.epochs) * order.chunks(options.batch_samples).len() as u64;
-    let (mut step, mut loss_sum) = (0, 0.0);
-    for _ in 0..options.epochs {
+    let steps_each = order.chunks(options.batch_samples).len() as u64;
+    let steps = match options.work {
+        Work::Epochs(epochs) => u64::from(epochs) * steps_each,
+        Work::Steps(steps) => u64::from(steps),
+    };
+    let (mut step, mut loss_sum, mut seen) = (0, 0.0, 0);
+    while step < steps {
         shuffle(&mut order, &mut rng);
-        loss_sum = 0.0;
-        for picks in order.chunks(options.batch_samples) {
+        (loss_sum, seen) = (0.0, 0);
+        let left = usize::try_from(steps - step).unwrap_or(usize::MAX);
+        for picks in order.chunks(options.batch_samples).take(left) {
             let batch = Batch::new(&draw, picks, &scaling, &device);
             let loss = cross_entropy.forward(model.forward(batch.inputs), batch.targets);
             let gradients = GradientsParams::from_grads(loss.backward(), &model);
@@ -154,13 +160,14 @@ pub fn train(
                 return Err(TrainError::Diverged { step, steps, loss });
             }
             loss_sum += f64::from(loss) * picks.len() as f64;
+            seen += picks.len();
             model = optimizer.step(options.learning_rate, model, gradients);
             if progress(Progress { step, steps, loss }).is_break() {
                 return Err(TrainError::Stopped { step, steps });
             }
         }
     }
-    let loss = loss_sum / draw.len() as f64;
+    let loss = loss_sum / seen as f64;
     let trained = model.weights().map_err(|error| match error {
         ModelError::Weights(_) => TrainError::Diverged { step, steps, loss: loss as f32 },
         other => TrainError::Model(other),
@@ -177,7 +184,7 @@ impl LocalOptions {
     /// What a run's spec asks for, with the seed of this round and trainer.
     pub fn new(spec: &LocalSpec, seed: u64) -> Self {
         Self {
-            epochs: spec.epochs,
+            work: spec.work,
             batch_samples: spec.batch_size as usize,
             learning_rate: f64::from(spec.learning_rate_micro) / 1e6,
             momentum: f64::from(spec.momentum_micro) / 1e6,
@@ -190,14 +197,13 @@ impl LocalOptions {
         let within = |what, holds: bool, found: f64, allowed: String| {
             if holds { Ok(()) } else { Err(TrainError::Options { what, found, allowed }) }
         };
-        let (epochs, batch) = (self.epochs, self.batch_samples);
+        let batch = self.batch_samples;
+        let (what, count, most) = match self.work {
+            Work::Epochs(epochs) => ("the number of epochs", epochs, LOCAL_EPOCHS_MAX),
+            Work::Steps(steps) => ("the number of steps", steps, LOCAL_STEPS_MAX),
+        };
         let (rate, momentum) = (self.learning_rate, self.momentum);
-        within(
-            "the number of epochs",
-            (1..=LOCAL_EPOCHS_MAX).contains(&epochs),
-            f64::from(epochs),
-            format!("1 to {LOCAL_EPOCHS_MAX}"),
-        )?;
+        within(what, (1..=most).contains(&count), f64::from(count), format!("1 to {most}"))?;
         within(
             "the number of samples in a batch",
             (1..=BATCH_SAMPLES_MAX).contains(&batch),
@@ -222,8 +228,13 @@ mod tests {
     use crate::data::{Table, TableOptions};
     use consent::{Gate, Ledger, Policy, Silence};
 
-    const OPTIONS: LocalOptions =
-        LocalOptions { epochs: 3, batch_samples: 8, learning_rate: 0.5, momentum: 0.5, seed: 1 };
+    const OPTIONS: LocalOptions = LocalOptions {
+        work: Work::Epochs(3),
+        batch_samples: 8,
+        learning_rate: 0.5,
+        momentum: 0.5,
+        seed: 1,
+    };
 
     /// Points in a square; the class says on which side of the diagonal.
     fn table() -> Table {
@@ -278,7 +289,12 @@ mod tests {
             _ => ControlFlow::Continue(()),
         });
         assert_eq!(stopped, Err(TrainError::Stopped { step: 5, steps: 30 }));
-        let wild = LocalOptions { learning_rate: 100.0, momentum: 0.99, epochs: 50, ..OPTIONS };
+        let wild = LocalOptions {
+            learning_rate: 100.0,
+            momentum: 0.99,
+            work: Work::Epochs(50),
+            ..OPTIONS
+        };
         let diverged = round(wild, |_| ControlFlow::Continue(())).expect_err("diverged");
         assert!(matches!(diverged, TrainError::Diverged { .. }), "{diverged}");
     }
@@ -288,7 +304,7 @@ mod tests {
         let go = |_| ControlFlow::Continue(());
         let message = |options| round(options, go).expect_err("wrong").to_string();
         assert_eq!(
-            message(LocalOptions { epochs: 0, ..OPTIONS }),
+            message(LocalOptions { work: Work::Epochs(0), ..OPTIONS }),
             "the number of epochs is 0; allowed: 1 to 10000"
         );
         assert!(message(LocalOptions { batch_samples: 0, ..OPTIONS }).contains("in a batch is 0"));

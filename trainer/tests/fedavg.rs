@@ -5,10 +5,11 @@ use std::path::Path;
 
 use consent::permit::{Evaluate, TrainOther};
 use consent::{Gate, Identity, Ledger, Policy, Silence, Statement, Use, head_at};
-use protocol::aggregate::{Contribution, Outer, OuterState, Rule, aggregate};
-use protocol::update::Update;
+use protocol::aggregate::{Contribution, DISCOUNT_ONE, Outer, Plan, Rule, aggregate_whole};
+use protocol::run::Work;
+use protocol::update::{Encoding, Update, UpdateForm};
 use protocol::weights::Weights;
-use protocol::{ContentId, SecretKey};
+use protocol::{CommitId, ContentId, SecretKey};
 use trainer::data::split;
 use trainer::{
     Device, Evaluation, LocalOptions, Model, ModelConfig, Table, TableOptions, evaluate, train,
@@ -17,14 +18,15 @@ use trainer::{
 const SEED: u64 = 1;
 const TRAINERS: usize = 3;
 const ROUNDS: u64 = 10;
-const RULE: Rule = Rule::ClippedMean { norm_max_milli: 20_000 };
+const RULE: Rule = Rule::ClippedMean { norm_max_milli: 20_000, median_milli: 0 };
 const OUTER: Outer = Outer::Nesterov { rate_milli: 700, momentum_milli: 700 };
 
 /// What the run's nodes know between rounds.
 struct Run {
     config: ModelConfig,
     weights: Weights,
-    outer: OuterState,
+    state: Vec<u8>,
+    plan: Plan,
     residuals: Vec<Vec<f32>>,
 }
 
@@ -34,7 +36,10 @@ impl Run {
         let config = ModelConfig::mlp(first, &[64]).expect("a config");
         let weights = Model::init(&config, SEED).expect("weights");
         let residuals = vec![vec![0.0; weights.parameters()]; TRAINERS];
-        Self { config, weights, outer: OuterState::default(), residuals }
+        let update = UpdateForm { encoding: Encoding::Int8, parameters: weights.parameters() };
+        let step = Some(Encoding::Int8);
+        let plan = Plan { update, step, rule: RULE, outer: OUTER, seed: [0; 32] };
+        Self { config, weights, state: Vec::new(), plan, residuals }
     }
 
     /// One round; gives the works that were refused.
@@ -44,7 +49,7 @@ impl Run {
             let admission = share.admit::<TrainOther>(|work| gate.decide(work));
             refused.extend(admission.denials.iter().map(|denial| denial.work));
             let options = LocalOptions {
-                epochs: 5,
+                work: Work::Epochs(5),
                 batch_samples: 32,
                 learning_rate: 0.1,
                 momentum: 0.9,
@@ -55,15 +60,25 @@ impl Run {
             let result = train(config, &self.weights, admission.admitted, &options, &device, go);
             let result = result.expect("it trains");
             assert_eq!(result.samples as usize + admission.denials.len(), share.len());
-            let update = Update::quantise(&result.delta, &mut self.residuals[at]);
+            let key = SecretKey::from_seed(&[at as u8; 32]).public();
+            let residual = &mut self.residuals[at];
+            let update = Update::make(&self.plan.update, key, &result.delta, residual);
             updates.push((result.samples, update));
         }
         let contributions: Vec<Contribution<'_>> = updates
             .iter()
-            .map(|(samples, update)| Contribution { weight: *samples, update })
+            .zip(0u8..)
+            .map(|((samples, update), at)| Contribution {
+                id: CommitId::of(&[at]),
+                weight: *samples,
+                discount: DISCOUNT_ONE,
+                norm_squared: update.norm_squared(),
+                source: update,
+            })
             .collect();
-        let next = aggregate(&self.weights, &self.outer, &contributions, &RULE, &OUTER, 1);
-        (self.weights, self.outer) = next.expect("an aggregate");
+        let next = aggregate_whole(&self.plan, &self.weights, &self.state, &contributions, 1);
+        let next = next.expect("an aggregate");
+        (self.weights, self.state) = (next.weights, next.state);
         refused
     }
 

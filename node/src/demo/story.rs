@@ -150,9 +150,10 @@ momentum = 0.9
 
 [aggregate]
 norm_max = 20
-outer = "nesterov"
-outer_rate = 0.7
-outer_momentum = 0.7
+
+[outer]
+rate = 0.7
+momentum = 0.7
 
 [consent]
 default = "opt-out"

@@ -7,13 +7,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use protocol::aggregate::OuterState;
 use protocol::limits::CERTIFICATES_SENT_MAX;
 use protocol::round::check::{self, Base, RecordError};
 use protocol::round::{Certificate, CertificateError, Tip};
 
 use super::certificates::ask_all;
 use super::desk::{Desk, DeskError};
+use super::tape::Tapes;
 use crate::api::ProgressSender;
 use crate::api::dto::AuditReply;
 
@@ -64,9 +64,8 @@ pub(crate) async fn audit(
     let spec = desk.spec.value();
     let missing = |round, source| AuditError::Missing { round, source };
     let tip = Tip::start(desk.run, spec);
-    let weights = desk.weights(tip.model).await.map_err(|e| missing(1, e))?;
-    let required = desk.frontier(tip.frontier, &[]).await.map_err(|e| missing(1, e))?;
-    let mut base = Base { tip, weights, outer: OuterState::default(), required };
+    let base = desk.base(&tip).await.map_err(|e| missing(1, e))?;
+    let mut base = Base::clone(&base);
     let (mut signatures, mut updates) = (0, 0);
     loop {
         let round = base.tip.round + 1;
@@ -96,7 +95,7 @@ pub(crate) async fn audit(
         rounds: base.tip.round,
         signatures,
         updates,
-        model: base.weights.root(),
+        model: base.tip.model,
         elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
     })
 }
@@ -104,20 +103,16 @@ pub(crate) async fn audit(
 async fn recompute(desk: &Desk, base: Base, certificate: &Certificate) -> Result<Base, AuditError> {
     let record = &certificate.record;
     let missing = |source| AuditError::Missing { round: record.round, source };
-    let accepted = record.accepted.iter().map(|entry| (entry.commit, entry.trainer));
-    let rejected = record.rejected.iter().map(|entry| (entry.commit, entry.trainer));
-    let evidence = desk.evidence_for(accepted.chain(rejected)).await.map_err(missing)?;
+    let evidence = desk.evidence_for(&base.tip, record).await.map_err(missing)?;
     let bound = desk.frontier(record.frontier, &[]).await.map_err(missing)?;
     let (run, spec, threads) = (desk.run, desk.spec.value(), desk.means.threads);
-    let outcome = tokio::task::block_in_place(|| {
-        check::verify(run, spec, &base, record, &evidence, &bound, threads)
+    let tapes = desk.tapes(&base).map_err(missing)?;
+    tokio::task::block_in_place(|| {
+        check::verify(run, spec, &base, record, &evidence, &bound, &tapes.outputs(), threads)
     })?;
-    Ok(Base {
-        tip: Tip::of(record),
-        weights: outcome.weights,
-        outer: outcome.outer,
-        required: bound,
-    })
+    let Tapes { weights, state, .. } = tapes;
+    let next = Base::new(Tip::of(record), Arc::new(weights), Arc::new(state), bound);
+    next.map_err(|error| missing(DeskError::Tape(error)))
 }
 
 /// Certificates from `round` on: this node's own, or a peer's.

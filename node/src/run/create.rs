@@ -82,7 +82,7 @@ pub(crate) async fn create(
     progress: &ProgressSender,
 ) -> Result<Signed<RunSpec>, CreateError> {
     let file = SpecFile::parse(text)?;
-    let (rule, outer, local) = (file.rule()?, file.outer()?, file.local()?);
+    let (aggregate, local) = (file.aggregate()?, file.local()?);
     let (policy, train_ms) = (file.policy()?, file.train_ms()?);
     protocol::run::check_name("name", &file.name).map_err(CreateError::Rule)?;
     let start = match &file.model.repo {
@@ -116,8 +116,7 @@ pub(crate) async fn create(
             train_ms,
             agree_ms: file.rounds.agree_ms,
         },
-        rule,
-        outer,
+        aggregate,
         local,
         consent: ConsentSpec { policy: policy.to_bytes(), frontier },
         created_ms: now_ms(),

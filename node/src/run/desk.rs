@@ -8,16 +8,17 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use consent::Policy;
-use protocol::aggregate::OuterState;
+use protocol::aggregate::{Source, TapeError, apply_step, hash_of};
 use protocol::limits::{COMMIT_BYTES_MAX, FRONTIER_BYTES_MAX, MODEL_CONFIG_BYTES_MAX};
 use protocol::round::check::{Base, Evidence, check_terms};
-use protocol::round::{Tip, UpdateCommit, commit_id};
+use protocol::round::{RejectReason, RoundRecord, Tip, UpdateCommit, commit_id};
 use protocol::run::{RunSpec, run_id};
 use protocol::weights::{Weights, WeightsError};
 use protocol::{CommitId, FileHash, Frontier, PublicKey, RunId, Signed};
 use tokio::sync::OnceCell;
 use trainer::{Device, ModelConfig};
 
+use super::tape::{FileSource, Tape, Tapes};
 use crate::ledger::{LedgerBook, pull_feeds};
 use crate::net::{BlobError, FetchError, Net};
 use crate::store::{Store, StoreError};
@@ -53,6 +54,9 @@ pub enum DeskError {
     /// The data of this node could not be read.
     #[error("{0}")]
     Data(String),
+    /// Something could not be read or written in pieces.
+    #[error(transparent)]
+    Tape(TapeError),
     /// Training or evaluating failed.
     #[error("{0}")]
     Work(String),
@@ -79,6 +83,11 @@ impl Means {
     /// Where the lists behind this node's data commits are.
     pub(crate) fn lists(&self) -> PathBuf {
         self.dir.with_file_name("data-lists")
+    }
+
+    /// Where it is kept what this node's updates have not said yet.
+    pub(crate) fn residuals(&self) -> PathBuf {
+        self.dir.with_file_name("residuals")
     }
 }
 
@@ -134,25 +143,57 @@ impl Desk {
         if let Some(base) = cached.filter(|base| base.tip == *tip) {
             return Ok(base);
         }
-        let model = &self.spec.value().model;
-        let weights = self.weights(tip.model).await?;
-        let mut outer = OuterState::default();
-        if tip.outer != outer.root() {
-            let parameters = model.parameters as usize;
-            let most = OuterState::bytes_max(parameters) as u64;
-            let bytes = self.bytes("the outer state", tip.outer, most, &[]).await?;
-            outer = OuterState::from_bytes(&bytes, parameters)
-                .map_err(|e| bad("the outer state", e))?;
-        }
+        self.have_model(tip).await?;
+        let weights_bytes = self.spec.value().model.weights_bytes;
+        let weights = self.source("the model", tip.model, weights_bytes, &[]).await?;
+        let state: Arc<dyn Source> = if tip.outer == FileHash::of(b"") {
+            Arc::new(Vec::new())
+        } else {
+            let most = self.spec.value().plan([0; 32]).state().bytes();
+            self.source("the outer state", tip.outer, most, &[]).await?
+        };
         let required = self.frontier(tip.frontier, &[]).await?;
-        let base = Arc::new(Base { tip: tip.clone(), weights, outer, required });
-        self.keep_base(Arc::clone(&base));
+        for (what, source, root) in
+            [("the model", &weights, tip.model), ("the outer state", &state, tip.outer)]
+        {
+            let found = tokio::task::block_in_place(|| hash_of(&**source));
+            if found.map_err(DeskError::Tape)? != root {
+                return Err(bad(what, "its bytes on this disk are damaged"));
+            }
+        }
+        let base = Base::new(tip.clone(), weights, state, required).map_err(DeskError::Tape)?;
+        let base = Arc::new(base);
+        *self.base.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&base));
         Ok(base)
     }
 
-    /// Remembers a base that was computed here.
-    pub(crate) fn keep_base(&self, base: Arc<Base>) {
-        *self.base.lock().unwrap_or_else(PoisonError::into_inner) = Some(base);
+    /// The model at `tip`, by the step from the one before it if that is here.
+    pub(crate) async fn weights_at(&self, tip: &Tip) -> Result<Weights, DeskError> {
+        self.have_model(tip).await?;
+        self.weights(tip.model).await
+    }
+
+    /// Makes the model at `tip` be here. A step costs a part of what the model does.
+    async fn have_model(&self, tip: &Tip) -> Result<(), DeskError> {
+        let blobs = self.means.net.blobs();
+        if blobs.has(tip.model).await {
+            return Ok(());
+        }
+        if let (Some((before, step)), Some(form)) =
+            (tip.step, self.spec.value().plan([0; 32]).step_form())
+            && blobs.has(before).await
+        {
+            let step = self.bytes("a step", step, form.step_bytes(), &[]).await?;
+            let before = self.weights(before).await?;
+            let after = tokio::task::block_in_place(|| apply_step(&form, &before, &step));
+            let after = after.map_err(|e| bad("a step", e))?.to_bytes();
+            if self.keep(after).await? == tip.model {
+                return Ok(());
+            }
+            return Err(bad("a step", "it does not lead to the certified model"));
+        }
+        let most = self.spec.value().model.weights_bytes;
+        self.fetch("the model", tip.model, most, &[]).await
     }
 
     /// The weights with this root.
@@ -165,6 +206,26 @@ impl Desk {
         } else {
             Err(bad("the model", "it has another number of parameters than the run"))
         }
+    }
+
+    /// Room for what the round after `base` comes to.
+    pub(super) fn tapes(&self, base: &Base) -> Result<Tapes, DeskError> {
+        let dir = self.means.net.blobs().directory();
+        let plan = self.spec.value().plan([0; 32]);
+        Tapes::new(&plan, base.weights.bytes(), dir)
+            .map_err(|e| DeskError::Data(format!("no room for a round's model: {e}")))
+    }
+
+    /// Stores a round's results, to be served.
+    pub(super) async fn keep_tapes(&self, tapes: Tapes) -> Result<(), DeskError> {
+        let blobs = self.means.net.blobs();
+        for tape in [tapes.weights, tapes.state, tapes.step] {
+            match tape {
+                Tape::Memory(memory) => drop(blobs.add_bytes(memory.into_bytes()).await?),
+                Tape::File { file, .. } => drop(blobs.add_path(file.path()).await?),
+            }
+        }
+        Ok(())
     }
 
     /// The frontier with this id.
@@ -190,13 +251,41 @@ impl Desk {
         bytes_max: u64,
         hints: &[PublicKey],
     ) -> Result<Vec<u8>, DeskError> {
+        self.fetch(what, hash, bytes_max, hints).await?;
+        Ok(self.means.net.blobs().read(hash, bytes_max).await?)
+    }
+
+    /// The same, to be read in pieces if they are many.
+    pub(crate) async fn source(
+        &self,
+        what: &'static str,
+        hash: FileHash,
+        bytes_max: u64,
+        hints: &[PublicKey],
+    ) -> Result<Arc<dyn Source>, DeskError> {
+        self.fetch(what, hash, bytes_max, hints).await?;
+        let blobs = self.means.net.blobs();
+        match blobs.file(hash).and_then(|path| FileSource::open(&path).ok()) {
+            Some(file) if file.bytes() <= bytes_max => Ok(Arc::new(file)),
+            Some(file) => Err(bad(what, format!("it has {} bytes", file.bytes()))),
+            None => Ok(Arc::new(blobs.read(hash, bytes_max).await?)),
+        }
+    }
+
+    async fn fetch(
+        &self,
+        what: &'static str,
+        hash: FileHash,
+        bytes_max: u64,
+        hints: &[PublicKey],
+    ) -> Result<(), DeskError> {
         let net = &self.means.net;
         if !net.blobs().has(hash).await {
             let providers = self.providers(hints).await;
             let fetched = net.blobs().fetch(hash, bytes_max, &providers, None).await;
             fetched.map_err(|source| DeskError::Fetch { what, source })?;
         }
-        Ok(net.blobs().read(hash, bytes_max).await?)
+        Ok(())
     }
 
     /// Stores bytes, to be served.
@@ -204,18 +293,20 @@ impl Desk {
         Ok(self.means.net.blobs().add_bytes(bytes).await?)
     }
 
-    /// A commit with the bytes that it names.
+    /// A commit on `tip` with the bytes that it names.
     pub(crate) async fn evidence(
         &self,
+        tip: &Tip,
         commit: Signed<UpdateCommit>,
     ) -> Result<Evidence, DeskError> {
-        if check_terms(self.spec.value(), &commit).is_err() {
+        let spec = self.spec.value();
+        if check_terms(spec, tip, &commit).is_err() {
             return Ok(Evidence::refused(commit));
         }
         let value = commit.value();
         let hints = [commit.signer()];
-        let update_max = protocol::update::bytes_max(self.spec.value().model.parameters as usize);
-        let update = self.bytes("an update", value.update, update_max as u64, &hints).await?;
+        let most = spec.update_form().update_bytes();
+        let update = self.source("an update", value.update, most, &hints).await?;
         let id = value.data.frontier;
         let frontier = if id == Frontier::default().id() {
             Frontier::default().to_bytes()
@@ -225,18 +316,27 @@ impl Desk {
         Ok(Evidence { commit, update, frontier })
     }
 
-    /// The evidence for these commits, by id.
+    /// The evidence for the commits that a record on `tip` names, by id.
     pub(crate) async fn evidence_for(
         &self,
-        commits: impl Iterator<Item = (CommitId, PublicKey)>,
+        tip: &Tip,
+        record: &RoundRecord,
     ) -> Result<BTreeMap<CommitId, Evidence>, DeskError> {
+        let accepted = record.accepted.iter().map(|entry| (entry.commit, entry.trainer, None));
+        let rejected =
+            record.rejected.iter().map(|entry| (entry.commit, entry.trainer, Some(entry.reason)));
         let mut all = BTreeMap::new();
-        for (id, trainer) in commits {
+        for (id, trainer, reason) in accepted.chain(rejected) {
             let hash = FileHash::from_bytes(*id.as_bytes());
             let bytes = self.bytes("a commit", hash, COMMIT_BYTES_MAX as u64, &[trainer]).await?;
             let commit = Signed::<UpdateCommit>::open(&bytes).map_err(|e| bad("a commit", e))?;
             debug_assert_eq!(commit_id(&commit), id, "a blob is what its hash says");
-            all.insert(id, self.evidence(commit).await?);
+            let evidence = match reason {
+                // Its trainer may never have shown what it names.
+                Some(RejectReason::Duplicate) => Evidence::refused(commit),
+                _ => self.evidence(tip, commit).await?,
+            };
+            all.insert(id, evidence);
         }
         Ok(all)
     }

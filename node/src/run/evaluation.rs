@@ -62,7 +62,7 @@ pub(super) async fn evaluate_round(desk: &Arc<Desk>, tip: Tip) {
 async fn try_evaluate_round(desk: &Arc<Desk>, tip: Tip) -> Result<(), DeskError> {
     let Some(table) = held_out(desk).await? else { return Ok(()) };
     let config = desk.config().await?;
-    let weights = desk.weights(tip.model).await?;
+    let weights = desk.weights_at(&tip).await?;
     let worker = Arc::clone(desk);
     let work = move || {
         let means = &worker.means;

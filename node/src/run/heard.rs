@@ -80,6 +80,7 @@ mod tests {
             frontier: nothing,
             model_out: nothing,
             outer_out: nothing,
+            step: None,
         }
     }
 

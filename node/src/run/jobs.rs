@@ -4,16 +4,17 @@
 //! is stored and served before the answer is given. What it is not: in charge of when.
 
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use consent::permit::TrainOther;
 use consent::{Denial, commit_data};
 use protocol::limits::COMMIT_BYTES_MAX;
-use protocol::round::check::{self, Outcome};
+use protocol::round::check::{self, Counted, Finding, RecordError};
 use protocol::round::{
     Accepted, Input, Rejected, RoundRecord, Tip, Trained, UpdateCommit, Verdict, commit_id,
 };
-use protocol::update::Update;
+use protocol::update::{Update, look};
+use protocol::weights::Weights;
 use protocol::{FileHash, Frontier, PublicKey, Signed};
 use tokio_util::sync::CancellationToken;
 use trainer::data::{Admitted, Table};
@@ -22,24 +23,22 @@ use trainer::{LocalOptions, LocalResult};
 use super::desk::{Desk, DeskError};
 use super::lists::DataLists;
 use super::refusal::none_admitted;
+use super::residual::Residuals;
 use crate::api::dto::OwnView;
 use crate::clock::now_ms;
 
 /// The note under which a round's own training is kept.
 pub(super) const OWN_NOTE: &str = "own";
 
-/// This node's data in a run, and what its updates have not yet said.
+/// This node's data in a run.
 #[derive(Debug)]
 pub(super) struct Part {
     table: Table,
-    /// What quantising lost, added to the next update. Zero after a restart: the loss is then at
-    /// most half a step of one round.
-    residual: Mutex<Vec<f32>>,
 }
 
 impl Part {
     pub(super) fn new(table: Table) -> Self {
-        Self { table, residual: Mutex::default() }
+        Self { table }
     }
 }
 
@@ -52,8 +51,8 @@ pub(super) async fn train(
     tip: Tip,
     cancel: CancellationToken,
 ) -> Result<Trained, DeskError> {
-    let base = desk.base(&tip).await?;
-    desk.reach(&base.required).await?;
+    let base = desk.weights_at(&tip).await?;
+    desk.reach(&desk.frontier(tip.frontier, &[]).await?).await?;
     let config = desk.config().await?;
     let (frontier, admission) = desk
         .means
@@ -72,15 +71,16 @@ pub(super) async fn train(
         tracing::warn!(%error, "what this round leaves out cannot be proved later");
     }
     let options = local_options(desk, trainer, round);
-    let job = (Arc::clone(desk), Arc::clone(part), Arc::clone(&base));
-    let work =
-        move || run_local(&job.0, &job.1, &job.2, &config, admission.admitted, &options, &cancel);
+    let worker = Arc::clone(desk);
+    let work = move || {
+        let result = run_local(&worker, &base, &config, admission.admitted, &options, &cancel)?;
+        Ok::<_, DeskError>((write_update(&worker, trainer, round, &result), result))
+    };
     let (update, result) = tokio::task::spawn_blocking(work)
         .await
         .map_err(|e| DeskError::Work(format!("training stopped: {e}")))??;
-    let bytes = update.to_bytes();
-    let update_bytes = bytes.len() as u64;
-    let update = desk.keep(bytes).await?;
+    let update_bytes = update.bytes().len() as u64;
+    let update = desk.keep(update.bytes().to_vec()).await?;
     let own = own_view(&data, &admission.denials, &result, update_bytes);
     desk.means.store.keep_note(desk.run, round, OWN_NOTE, &own)?;
     Ok(Trained { update, update_bytes, data })
@@ -88,26 +88,34 @@ pub(super) async fn train(
 
 fn run_local(
     desk: &Desk,
-    part: &Part,
-    base: &check::Base,
+    base: &Weights,
     config: &trainer::ModelConfig,
     admitted: Admitted<TrainOther>,
     options: &LocalOptions,
     cancel: &CancellationToken,
-) -> Result<(Update, LocalResult), DeskError> {
+) -> Result<LocalResult, DeskError> {
     let progress = |_| {
         if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let result =
-        trainer::train(config, &base.weights, admitted, options, &desk.means.device, progress)
-            .map_err(|e| DeskError::Work(e.to_string()))?;
+    let result = trainer::train(config, base, admitted, options, &desk.means.device, progress)
+        .map_err(|e| DeskError::Work(e.to_string()))?;
     // Whoever comes too late must not touch what the next training starts from.
     if cancel.is_cancelled() {
         return Err(DeskError::Work("another training has taken its place".into()));
     }
-    let mut residual = part.residual.lock().unwrap_or_else(PoisonError::into_inner);
-    residual.resize(result.delta.len(), 0.0);
-    Ok((Update::quantise(&result.delta, &mut residual), result))
+    Ok(result)
+}
+
+/// Compresses what was learnt; what that loses is kept for the next round.
+fn write_update(desk: &Desk, trainer: PublicKey, round: u64, result: &LocalResult) -> Update {
+    let form = desk.spec.value().update_form();
+    let residuals = Residuals::new(desk.means.residuals(), desk.run);
+    let mut residual = residuals.before(round, form.parameters);
+    let update = Update::make(&form, trainer, &result.delta, &mut residual);
+    if let Err(error) = residuals.keep(round, &residual) {
+        tracing::warn!(%error, "what this round leaves unsaid is not kept");
+    }
+    update
 }
 
 /// The seed is this trainer's for this round, so the same data give the same update again.
@@ -171,14 +179,18 @@ pub(super) async fn check(desk: &Desk, commit: Signed<UpdateCommit>, tip: Tip) -
 
 async fn judge(desk: &Desk, commit: Signed<UpdateCommit>, tip: Tip) -> Result<Verdict, DeskError> {
     desk.keep(commit.bytes().to_vec()).await?;
-    if let Err(reason) = check::check_terms(desk.spec.value(), &commit) {
+    if let Err(reason) = check::check_terms(desk.spec.value(), &tip, &commit) {
         return Ok(Verdict::Bad(reason));
     }
-    let base = desk.base(&tip).await?;
-    let evidence = desk.evidence(commit).await?;
-    match check::check_evidence(desk.spec.value(), &evidence, &base.required) {
-        Ok(_) => Ok(Verdict::Good),
-        Err(reason) => Ok(Verdict::Bad(reason)),
+    let required = desk.frontier(tip.frontier, &[]).await?;
+    let evidence = desk.evidence(&tip, commit).await?;
+    let found = tokio::task::block_in_place(|| {
+        check::check_evidence(desk.spec.value(), &tip, &required, &evidence)
+    });
+    match found.map_err(DeskError::Tape)? {
+        Finding::Counts(_) => Ok(Verdict::Good),
+        Finding::Rejected(reason) => Ok(Verdict::Bad(reason)),
+        Finding::Missing => Ok(Verdict::Unavailable),
     }
 }
 
@@ -190,23 +202,26 @@ pub(super) async fn build(
     rejected: Vec<Rejected>,
 ) -> Result<RoundRecord, DeskError> {
     let base = desk.base(&tip).await?;
-    let parameters = desk.spec.value().model.parameters as usize;
-    let update_max = protocol::update::bytes_max(parameters) as u64;
-    let mut updates = Vec::with_capacity(accepted.len());
+    let form = desk.spec.value().update_form();
+    let mut counted = Vec::with_capacity(accepted.len());
     for entry in accepted {
-        let bytes = desk.bytes("an update", entry.update, update_max, &[entry.trainer]).await?;
-        let update =
-            Update::from_bytes(&bytes, parameters).map_err(|e| super::desk::bad("an update", e))?;
-        updates.push((entry, update));
+        let (what, most, hints) = ("an update", form.update_bytes(), [entry.trainer]);
+        let update = desk.source(what, entry.update, most, &hints).await?;
+        let looked = tokio::task::block_in_place(|| look(&form, entry.trainer, &*update));
+        let norm_squared = looked.map_err(DeskError::Tape)?.norm_squared;
+        let norm_squared = norm_squared.map_err(|e| super::desk::bad("an update", e))?;
+        counted.push(Counted { entry, norm_squared, update });
     }
     let bound = desk.means.ledger.frontier().merge(&base.required);
     let frontier = keep_frontier(desk, &bound).await?;
     let (run, spec, threads) = (desk.run, desk.spec.value(), desk.means.threads);
-    let outcome = tokio::task::block_in_place(|| {
-        check::build(run, spec, &base, updates, rejected, frontier, threads)
+    let tapes = desk.tapes(&base)?;
+    let record = tokio::task::block_in_place(|| {
+        check::build(run, spec, &base, &counted, rejected, frontier, &tapes.outputs(), threads)
     })
     .map_err(|e| DeskError::Work(e.to_string()))?;
-    keep_outcome(desk, outcome, bound).await
+    desk.keep_tapes(tapes).await?;
+    Ok(record)
 }
 
 /// Recomputes a proposed record; nothing if bytes are missing.
@@ -222,37 +237,25 @@ pub(super) async fn verify(desk: &Desk, tip: Tip, record: &RoundRecord) -> Optio
 
 async fn recompute(desk: &Desk, tip: Tip, record: &RoundRecord) -> Result<bool, DeskError> {
     let base = desk.base(&tip).await?;
-    let accepted = record.accepted.iter().map(|entry| (entry.commit, entry.trainer));
-    let rejected = record.rejected.iter().map(|entry| (entry.commit, entry.trainer));
-    let evidence = desk.evidence_for(accepted.chain(rejected)).await?;
+    let evidence = desk.evidence_for(&tip, record).await?;
     let bound = desk.frontier(record.frontier, &[]).await?;
     // Heads that nobody can show would keep every trainer out of the next round.
     desk.reach(&bound).await?;
     let (run, spec, threads) = (desk.run, desk.spec.value(), desk.means.threads);
+    let tapes = desk.tapes(&base)?;
     let outcome = tokio::task::block_in_place(|| {
-        check::verify(run, spec, &base, record, &evidence, &bound, threads)
+        check::verify(run, spec, &base, record, &evidence, &bound, &tapes.outputs(), threads)
     });
     match outcome {
-        Ok(outcome) => keep_outcome(desk, outcome, bound).await.map(|_| true),
+        // A vote for it means that its model can be had here.
+        Ok(()) => desk.keep_tapes(tapes).await.map(|()| true),
+        Err(RecordError::Tape(_, error)) => Err(DeskError::Tape(error)),
+        Err(error @ RecordError::Missing(..)) => Err(DeskError::Work(error.to_string())),
         Err(error) => {
             tracing::warn!(round = record.round, %error, "a proposed record does not hold");
             Ok(false)
         }
     }
-}
-
-/// Stores a round's model and outer state, so that a vote for it means that it can be had here.
-async fn keep_outcome(
-    desk: &Desk,
-    outcome: Outcome,
-    bound: Frontier,
-) -> Result<RoundRecord, DeskError> {
-    let Outcome { record, weights, outer } = outcome;
-    desk.keep(weights.to_bytes()).await?;
-    desk.keep(outer.to_bytes()).await?;
-    let tip = Tip::of(&record);
-    desk.keep_base(Arc::new(check::Base { tip, weights, outer, required: bound }));
-    Ok(record)
 }
 
 async fn keep_frontier(desk: &Desk, frontier: &Frontier) -> Result<FileHash, DeskError> {

@@ -24,7 +24,10 @@ mod lists;
 mod proof;
 mod publish;
 mod refusal;
+mod residual;
 mod spec_file;
+mod spec_sections;
+mod tape;
 mod task;
 mod view;
 

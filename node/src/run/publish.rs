@@ -38,8 +38,8 @@ async fn try_publish(desk: &Desk, tip: &Tip, publisher: &Publisher) -> Result<()
     let dir =
         tempfile::tempdir().map_err(|e| DeskError::Data(format!("no room for files: {e}")))?;
     let model = &desk.spec.value().model;
-    let weights = desk.bytes("the model", tip.model, model.weights_bytes, &[]).await?;
-    write(dir.path(), "model.safetensors", &weights)?;
+    let weights = desk.weights_at(tip).await?;
+    write(dir.path(), "model.safetensors", &weights.to_bytes())?;
     let most = MODEL_CONFIG_BYTES_MAX as u64;
     let config = desk.bytes("config.json", model.config, most, &[]).await?;
     write(dir.path(), "config.json", &config)?;

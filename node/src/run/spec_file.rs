@@ -4,15 +4,14 @@
 //! decimal numbers become the integers of `RunSpec` here and nowhere else.
 //! What it is not: signed, or complete; `create` adds what only the node knows.
 
-use protocol::aggregate::{Outer, Rule};
 use protocol::limits::{
     HIDDEN_LAYERS_MAX, HIDDEN_UNITS_MAX, LEARNING_RATE_MAX_MICRO, MOMENTUM_MAX_MICRO,
-    NORM_MAX_MILLI, OUTER_MOMENTUM_MAX_MILLI, OUTER_RATE_MAX_MILLI, ROUND_WAIT_MIN_MS,
-    TRAIN_WAIT_MAX_MS,
+    ROUND_WAIT_MIN_MS, TRAIN_WAIT_MAX_MS,
 };
-use protocol::run::LocalSpec;
+use protocol::run::{AggregateSpec, LocalSpec, Work};
 use serde::Deserialize;
 
+use super::spec_sections::{AggregateSection, OuterSection, UpdateSection};
 use crate::policy_file::{self, ConsentSection, toml_fault};
 
 /// Why a run file cannot be used.
@@ -45,9 +44,15 @@ pub(super) struct SpecFile {
     /// How each trainer trains.
     #[serde(default)]
     pub local: LocalSection,
-    /// How updates become a model.
+    /// What updates look like.
+    #[serde(default)]
+    pub update: UpdateSection,
+    /// How updates become one change.
     #[serde(default)]
     pub aggregate: AggregateSection,
+    /// How that moves the model.
+    #[serde(default)]
+    pub outer: OuterSection,
     /// What a sample's makers must have agreed to.
     #[serde(default)]
     pub consent: ConsentSection,
@@ -103,12 +108,17 @@ impl Default for RoundsSection {
     }
 }
 
+/// Passes over the samples where nothing is said.
+const EPOCHS: u32 = 5;
+
 /// `[local]`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct LocalSection {
-    /// Passes over the samples a round.
-    pub epochs: u32,
+    /// Passes over the samples a round; 5 if neither this nor `steps` is there.
+    pub epochs: Option<u32>,
+    /// Steps a round, whatever a trainer holds, instead of `epochs`.
+    pub steps: Option<u32>,
     /// Samples of a step.
     pub batch_size: u32,
     /// The learning rate.
@@ -121,54 +131,15 @@ pub(super) struct LocalSection {
 
 impl Default for LocalSection {
     fn default() -> Self {
-        Self { epochs: 5, batch_size: 32, learning_rate: 0.1, momentum: 0.9, weight_max: 10_000 }
-    }
-}
-
-/// `[aggregate]`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct AggregateSection {
-    /// The rule.
-    pub rule: RuleName,
-    /// The bound on an update's norm, for `clipped-mean`.
-    pub norm_max: f64,
-    /// The outer optimizer.
-    pub outer: OuterName,
-    /// The outer learning rate, for `nesterov`.
-    pub outer_rate: f64,
-    /// The outer momentum, for `nesterov`.
-    pub outer_momentum: f64,
-}
-
-impl Default for AggregateSection {
-    fn default() -> Self {
         Self {
-            rule: RuleName::ClippedMean,
-            norm_max: 20.0,
-            outer: OuterName::Nesterov,
-            outer_rate: 0.7,
-            outer_momentum: 0.7,
+            epochs: None,
+            steps: None,
+            batch_size: 32,
+            learning_rate: 0.1,
+            momentum: 0.9,
+            weight_max: 10_000,
         }
     }
-}
-
-/// An aggregation rule's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum RuleName {
-    /// The weighted mean of updates no longer than a bound.
-    ClippedMean,
-}
-
-/// An outer optimizer's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum OuterName {
-    /// Adds the mean.
-    Average,
-    /// Nesterov momentum on the mean.
-    Nesterov,
 }
 
 impl SpecFile {
@@ -193,27 +164,15 @@ impl SpecFile {
         )))
     }
 
-    /// The aggregation rule.
-    pub(super) fn rule(&self) -> Result<Rule, SpecError> {
-        let RuleName::ClippedMean = self.aggregate.rule;
-        let norm_max = self.aggregate.norm_max;
-        let norm_max_milli = scaled("aggregate.norm_max", norm_max, 1e3, 1, NORM_MAX_MILLI)?;
-        Ok(Rule::ClippedMean { norm_max_milli })
-    }
-
-    /// The outer optimizer.
-    pub(super) fn outer(&self) -> Result<Outer, SpecError> {
-        let section = &self.aggregate;
-        match section.outer {
-            OuterName::Average => Ok(Outer::Average),
-            OuterName::Nesterov => {
-                let (name, most) = ("aggregate.outer_rate", OUTER_RATE_MAX_MILLI.into());
-                let rate = scaled(name, section.outer_rate, 1e3, 1, most)?;
-                let (name, most) = ("aggregate.outer_momentum", OUTER_MOMENTUM_MAX_MILLI.into());
-                let momentum = scaled(name, section.outer_momentum, 1e3, 0, most)?;
-                Ok(Outer::Nesterov { rate_milli: rate as u32, momentum_milli: momentum as u32 })
-            }
-        }
+    /// What updates look like and how they become a model.
+    pub(super) fn aggregate(&self) -> Result<AggregateSpec, SpecError> {
+        Ok(AggregateSpec {
+            update: self.update.encoding(),
+            step: self.update.step(),
+            norm_max_milli: self.update.norm_max_milli()?,
+            rule: self.aggregate.rule()?,
+            outer: self.outer.outer()?,
+        })
     }
 
     /// A trainer's own training.
@@ -223,8 +182,16 @@ impl SpecFile {
         let rate = scaled(name, section.learning_rate, 1e6, 1, most)?;
         let momentum =
             scaled("local.momentum", section.momentum, 1e6, 0, MOMENTUM_MAX_MICRO.into())?;
+        let work = match (section.epochs, section.steps) {
+            (Some(_), Some(_)) => {
+                let both = "local.epochs and local.steps are both there: one of them is allowed";
+                return Err(SpecError::Range(both.into()));
+            }
+            (_, Some(steps)) => Work::Steps(steps),
+            (epochs, None) => Work::Epochs(epochs.unwrap_or(EPOCHS)),
+        };
         Ok(LocalSpec {
-            epochs: section.epochs,
+            work,
             batch_size: section.batch_size,
             learning_rate_micro: rate as u32,
             momentum_micro: momentum as u32,
@@ -245,7 +212,13 @@ impl SpecFile {
 }
 
 /// A decimal as an integer, as [`policy_file::scaled`].
-fn scaled(field: &str, value: f64, by: f64, min: u64, max: u64) -> Result<u64, SpecError> {
+pub(super) fn scaled(
+    field: &str,
+    value: f64,
+    by: f64,
+    min: u64,
+    max: u64,
+) -> Result<u64, SpecError> {
     policy_file::scaled(field, value, by, min, max).map_err(SpecError::Range)
 }
 
@@ -266,8 +239,7 @@ mod tests {
         let said = |text: &str| {
             let parsed = SpecFile::parse(text).and_then(|spec| {
                 spec.hidden()?;
-                spec.rule()?;
-                spec.outer()?;
+                spec.aggregate()?;
                 spec.local()?;
                 spec.policy()?;
                 spec.train_ms()
@@ -283,6 +255,12 @@ mod tests {
         assert!(rule.contains("`clipped-mean`"), "{rule}");
         let nan = said("name = 'x'\n[model]\n[aggregate]\nnorm_max = nan\n");
         assert!(nan.contains("aggregate.norm_max is NaN"), "{nan}");
+        let both = said("name = 'x'\n[model]\n[local]\nepochs = 1\nsteps = 5\n");
+        assert!(both.contains("local.epochs and local.steps are both there"), "{both}");
+        let trim = said("name = 'x'\n[model]\n[aggregate]\nrule = 'trimmed-mean'\ntrim = 0.5\n");
+        assert!(trim.contains("aggregate.trim is 0.5: 0 to 0.499 are allowed"), "{trim}");
+        let outer = said("name = 'x'\n[model]\n[outer]\noptimizer = 'sgd'\n");
+        assert!(outer.contains("`nesterov`") && outer.contains("`adam`"), "{outer}");
         let hidden = said("name = 'x'\n[model]\nhidden = [64, 0]\n");
         assert!(hidden.contains("model.hidden is [64, 0]: at most 32 layers of 1 to"), "{hidden}");
         assert!(said("name = 3").contains("at line 1 (name = 3): invalid type"));

@@ -1,32 +1,124 @@
 //! From a base model and a round's accepted updates to the next model, exactly.
 //!
-//! All arithmetic is on integers: a weight or a change is a multiple of 2^-32 in an `i64`. Sums are
-//! therefore the same in any order, on any machine, with any number of threads.
+//! ```text
+//! updates --rule--> mean --outer optimizer--> change --(+ what was left)--> step --> model
+//!                             ^ state                         |
+//!                             +---------- what is left -------+
+//! ```
 //!
-//! Invariants: the result is a function of the base, the outer state, the rule, the outer optimizer
-//! and the *set* of contributions. No FMA, no libm, no GPU. `limits` keeps every sum inside an `i64`.
+//! All arithmetic is on integers: a weight or a change is a multiple of 2^-32 in an `i64`. The only
+//! floats are conversions and sums that are exact, and the few of `share`, whose order is fixed. So the
+//! result is the same in any order of arrival, on any machine, with any number of threads. Models,
+//! states and updates are read and written in pieces; what is in memory at once does not grow with the
+//! model.
+//!
+//! Where the run has an encoding for steps, what is added to the model is the change as that encoding
+//! says it, and what it does not say is kept in the state for the next round: whoever has the last
+//! model needs only the step.
+//!
+//! Invariants: the result is a function of the base, the state, the plan and the *set* of contributions.
+//! No FMA, no libm, no GPU. `limits` keeps every sum inside an `i64`.
 //! What it is not: a check of who may contribute, or what (see `round`).
 
+mod inner;
+mod mean;
+mod middle;
 mod outer;
 mod rule;
+mod share;
+mod span;
+mod step;
+mod tape;
+mod whole;
 
-pub use outer::{Outer, OuterState};
+pub use outer::{Outer, StateForm};
 pub use rule::Rule;
+pub use share::DISCOUNT_ONE;
+pub use step::{StepError, apply_step};
+pub use tape::{Memory, Sink, Source, Tape, TapeError, hash_of};
+pub use whole::{Aggregated, Whole, aggregate_whole};
 
+use crate::id::CommitId;
 use crate::limits::{UPDATES_MAX, WEIGHT_MAX};
-use crate::update::{BLOCK, Update};
-use crate::weights::{VALUE_MAX, Weights, WeightsError};
+use crate::update::{CHUNK, Chunk, Encoding, UpdateForm, Values};
+use crate::weights::VALUE_MAX;
+use inner::Products;
+use mean::Mean;
+use middle::Middle;
+use span::{Spans, Tapes};
 
 /// Binary places of the fixed-point numbers.
 pub const FRACTION_BITS: u32 = 32;
 
+/// How a run aggregates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan {
+    /// What updates look like.
+    pub update: UpdateForm,
+    /// How a round's change is written; exactly if nothing.
+    pub step: Option<Encoding>,
+    /// The rule.
+    pub rule: Rule,
+    /// The outer optimizer.
+    pub outer: Outer,
+    /// What chance there is in a rule comes from this.
+    pub seed: [u8; 32],
+}
+
 /// One trainer's part in a round.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Contribution<'a> {
-    /// How much it counts, `1..=WEIGHT_MAX`.
+    /// What sets it apart from the others.
+    pub id: CommitId,
+    /// How much it counts, `1..=WEIGHT_MAX`, if the rule weighs.
     pub weight: u64,
-    /// What it changes.
-    pub update: &'a Update,
+    /// Of how much of it is made use, in 256ths: less for what comes late.
+    pub discount: u16,
+    /// Its squared norm in units of 2^-64, as found when it was looked at.
+    pub norm_squared: u128,
+    /// The update's bytes.
+    pub source: &'a dyn Source,
+}
+
+impl std::fmt::Debug for Contribution<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Contribution");
+        shown.field("id", &self.id).field("weight", &self.weight).finish_non_exhaustive()
+    }
+}
+
+/// What a round starts from.
+#[derive(Clone, Copy)]
+pub struct Inputs<'a> {
+    /// The model's canonical file.
+    pub weights: &'a dyn Source,
+    /// Where its first value is.
+    pub weights_start: u64,
+    /// The state's bytes; none before the first round.
+    pub state: &'a dyn Source,
+}
+
+/// Where a round's result goes.
+#[derive(Clone, Copy)]
+pub struct Outputs<'a> {
+    /// The next model's canonical file.
+    pub weights: &'a dyn Tape,
+    /// The next state.
+    pub state: &'a dyn Tape,
+    /// The step, if the plan has an encoding for it.
+    pub step: &'a dyn Tape,
+}
+
+impl std::fmt::Debug for Inputs<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inputs").field("weights_start", &self.weights_start).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Outputs<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outputs").finish_non_exhaustive()
+    }
 }
 
 /// Why a round has no result.
@@ -38,129 +130,180 @@ pub enum AggregateError {
     /// A weight of zero or above the cap.
     #[error("a weight of {0}, it must be 1 to {WEIGHT_MAX}")]
     Weight(u64),
-    /// An update or the outer state does not fit the model.
-    #[error("{what} has {found} parameters, the model {expected}")]
+    /// Something does not fit the model.
+    #[error("{what} has {found} bytes, not {expected}")]
     Shape {
-        /// Which of the two.
+        /// What.
         what: &'static str,
-        /// How many it has.
-        found: usize,
-        /// How many the model has.
-        expected: usize,
+        /// Its bytes.
+        found: u64,
+        /// Those of this model.
+        expected: u64,
     },
-    /// The result is not a model (a weight grew beyond the range).
-    #[error("the result is no model: {0}")]
-    Result(#[from] WeightsError),
+    /// The result is not a model.
+    #[error("the result is no model: parameter {0} grows beyond {VALUE_MAX}")]
+    Result(usize),
+    /// Something could not be read or written.
+    #[error(transparent)]
+    Tape(#[from] TapeError),
 }
 
-/// Aggregates one round: applies `rule` to the contributions and `outer` to their result.
-/// `threads` changes the speed and nothing else.
-pub fn aggregate(
-    base: &Weights,
-    state: &OuterState,
-    contributions: &[Contribution<'_>],
-    rule: &Rule,
-    outer: &Outer,
-    threads: usize,
-) -> Result<(Weights, OuterState), AggregateError> {
-    let parameters = base.parameters();
-    check(parameters, state, contributions)?;
-    let scales = rule.scales(contributions);
-    let blocks = parameters.div_ceil(BLOCK);
-    let blocks_each = blocks.div_ceil(threads.max(1)).max(1);
+impl Plan {
+    /// The form of the state.
+    pub fn state(&self) -> StateForm {
+        let planes = self.outer.planes() + usize::from(self.step.is_some());
+        StateForm { planes, parameters: self.update.parameters }
+    }
 
-    let mut values = base.values().to_vec();
-    let mut velocity = state.for_optimizer(outer, parameters);
-    let span = blocks_each * BLOCK;
-    std::thread::scope(|scope| {
-        let mut velocities = velocity.chunks_mut(span);
-        for (part, values) in values.chunks_mut(span).enumerate() {
-            let velocity = velocities.next().unwrap_or_default();
-            let (scales, first) = (&scales, part * blocks_each);
-            if threads <= 1 {
-                step(values, velocity, first, contributions, scales, outer);
-            } else {
-                scope.spawn(move || step(values, velocity, first, contributions, scales, outer));
-            }
-        }
-    });
-    let weights = Weights::from_flat(base.layout().to_vec(), values)?;
-    Ok((weights, OuterState::of(velocity)))
-}
-
-/// Steps the parameters of consecutive blocks, from block `first` on.
-fn step(
-    values: &mut [f32],
-    velocity: &mut [i64],
-    first: usize,
-    contributions: &[Contribution<'_>],
-    scales: &[rule::Scale],
-    outer: &Outer,
-) {
-    let total = contributions.iter().map(|c| c.weight).sum::<u64>() as i64;
-    for (at, values) in values.chunks_mut(BLOCK).enumerate() {
-        let mut sum = [0i64; BLOCK];
-        for (contribution, scale) in contributions.iter().zip(scales) {
-            let weight = contribution.weight as i64;
-            let (exponent, steps) = contribution.update.block(first + at);
-            let shift = (FRACTION_BITS as i32 + i32::from(exponent)) as u32;
-            for (sum, &q) in sum.iter_mut().zip(steps) {
-                *sum += scale.apply(i64::from(q as i8) << shift) * weight;
-            }
-        }
-        let velocity = velocity.get_mut(at * BLOCK..).unwrap_or_default();
-        for (i, value) in values.iter_mut().enumerate() {
-            let mean = divide_to_nearest(sum[i], total);
-            let change = outer.change(mean, velocity.get_mut(i));
-            *value = from_fixed(to_fixed(*value).saturating_add(change));
-        }
+    /// The form of the step, if there is one.
+    pub fn step_form(&self) -> Option<UpdateForm> {
+        let form = |encoding| UpdateForm { encoding, parameters: self.update.parameters };
+        self.step.map(form)
     }
 }
 
+/// Aggregates one round. `threads` changes the speed and nothing else.
+///
+/// Returns how much of the mean each contribution was, in units of 2^-22 and the order of their ids;
+/// nothing if the rule looks at every parameter by itself.
+pub fn aggregate(
+    plan: &Plan,
+    inputs: &Inputs<'_>,
+    contributions: &[Contribution<'_>],
+    outputs: &Outputs<'_>,
+    threads: usize,
+) -> Result<Vec<i32>, AggregateError> {
+    check(plan, inputs, contributions)?;
+    let mut contributions = contributions.to_vec();
+    contributions.sort_by_key(|contribution| contribution.id);
+    let contributions = contributions.as_slice();
+    let products = match plan.rule {
+        Rule::Krum { .. } | Rule::MultiKrum { .. } | Rule::CentredClip { .. } => {
+            inner::products(plan, contributions, threads)?
+        }
+        Rule::ClippedMean { .. } | Rule::TrimmedMean { .. } | Rule::Median => Products::default(),
+    };
+    let shares = share::shares(&plan.rule, contributions, &products, &plan.seed);
+    let count = contributions.len();
+    let middle = match plan.rule {
+        Rule::TrimmedMean { trim_milli } => {
+            Some(Middle::trimmed(count, count * trim_milli as usize / 1000))
+        }
+        Rule::Median => Some(Middle::median(count)),
+        _ => None,
+    };
+    let spans = Spans::new(plan, count);
+    let work = || {
+        let mut means = Means::new(plan, contributions, &shares, middle.as_ref());
+        let mut step = step::Writer::new(plan, inputs, outputs, spans.each());
+        while let Some(chunks) = spans.next() {
+            means.read(&chunks)?;
+            step.begin(&chunks)?;
+            for at in chunks.clone() {
+                means.take(at, step.means(at));
+                step.take(at)?;
+            }
+            step.end()?;
+        }
+        Ok(())
+    };
+    copy_header(inputs, outputs)?;
+    span::on_threads(threads, work)?;
+    Ok(shares)
+}
+
+/// The next model has the tensors of the base.
+fn copy_header(inputs: &Inputs<'_>, outputs: &Outputs<'_>) -> Result<(), AggregateError> {
+    let mut header = vec![0; inputs.weights_start as usize];
+    inputs.weights.read_at(0, &mut header)?;
+    Ok(outputs.weights.write_at(0, &header)?)
+}
+
 fn check(
-    parameters: usize,
-    state: &OuterState,
+    plan: &Plan,
+    inputs: &Inputs<'_>,
     contributions: &[Contribution<'_>],
 ) -> Result<(), AggregateError> {
     if contributions.is_empty() || contributions.len() > UPDATES_MAX {
         return Err(AggregateError::Updates(contributions.len()));
     }
-    let shape = |what, found| AggregateError::Shape { what, found, expected: parameters };
-    if !state.is_empty() && state.parameters() != parameters {
-        return Err(shape("the outer state", state.parameters()));
+    let fits = |what, found, expected| {
+        if found == expected {
+            Ok(())
+        } else {
+            Err(AggregateError::Shape { what, found, expected })
+        }
+    };
+    let values = (plan.update.parameters * 4) as u64;
+    fits("the model", inputs.weights.bytes(), inputs.weights_start + values)?;
+    if inputs.state.bytes() > 0 {
+        fits("the outer state", inputs.state.bytes(), plan.state().bytes())?;
     }
     for contribution in contributions {
         if !(1..=WEIGHT_MAX).contains(&contribution.weight) {
             return Err(AggregateError::Weight(contribution.weight));
         }
-        if contribution.update.parameters() != parameters {
-            return Err(shape("an update", contribution.update.parameters()));
-        }
+        fits("an update", contribution.source.bytes(), plan.update.update_bytes())?;
     }
     Ok(())
 }
 
-/// The multiple of 2^-32 at or next to `value` towards zero; exact arithmetic on the double.
-fn to_fixed(value: f32) -> i64 {
-    (f64::from(value) * (1u64 << FRACTION_BITS) as f64) as i64
+/// Makes the means of chunks.
+struct Means<'a> {
+    plan: &'a Plan,
+    contributions: &'a [Contribution<'a>],
+    shares: &'a [i32],
+    middle: Option<&'a Middle>,
+    tapes: Tapes,
+    mean: Mean,
+    room: Values,
+    rows: Vec<[f32; CHUNK]>,
+    lanes: Vec<middle::Lanes>,
 }
 
-/// The nearest float, ties to even; a value out of range becomes one that `Weights` refuses.
-fn from_fixed(value: i64) -> f32 {
-    let limit = ((f64::from(VALUE_MAX)) * (1u64 << FRACTION_BITS) as f64) as i64;
-    if value.abs() > limit {
-        return f32::INFINITY;
+impl<'a> Means<'a> {
+    fn new(
+        plan: &'a Plan,
+        contributions: &'a [Contribution<'a>],
+        shares: &'a [i32],
+        middle: Option<&'a Middle>,
+    ) -> Self {
+        let rows = middle.map_or(0, |_| contributions.len());
+        Self {
+            plan,
+            contributions,
+            shares,
+            middle,
+            tapes: Tapes::default(),
+            mean: Mean::new(contributions.len()),
+            room: Values::default(),
+            rows: vec![[0.0; CHUNK]; rows],
+            lanes: Vec::new(),
+        }
     }
-    (value as f64 / (1u64 << FRACTION_BITS) as f64) as f32
-}
 
-/// `numerator / denominator` to the nearest integer, halves away from zero; `denominator > 0`.
-fn divide_to_nearest(numerator: i64, denominator: i64) -> i64 {
-    let half = denominator / 2;
-    if numerator >= 0 {
-        (numerator.saturating_add(half)) / denominator
-    } else {
-        -(numerator.saturating_neg().saturating_add(half) / denominator)
+    fn read(&mut self, chunks: &std::ops::Range<usize>) -> Result<(), AggregateError> {
+        self.tapes.read(&self.plan.update, self.contributions, chunks)
+    }
+
+    /// Writes the means of chunk `at` to `means`, in units of 2^-32.
+    fn take(&mut self, at: usize, means: &mut [i64]) {
+        let form = &self.plan.update;
+        let parameters = form.chunk_parameters(at);
+        let tapes = &self.tapes;
+        let chunk =
+            |update| Chunk::split(&form.encoding, parameters, tapes.chunk(form, update, at));
+        let Some(middle) = self.middle else {
+            let chunks: Vec<Chunk<'_>> = (0..self.contributions.len()).map(chunk).collect();
+            let (mean, shares) = (&mut self.mean, self.shares);
+            return mean::means(mean, &chunks, shares, means);
+        };
+        for (update, row) in self.rows.iter_mut().enumerate() {
+            let (chunk, room) = (chunk(update), &mut self.room);
+            let discount = self.contributions[update].discount;
+            middle::write_row(&chunk, discount, room, row);
+        }
+        middle::means(middle, &self.rows, &mut self.lanes, means);
     }
 }
 

@@ -1,80 +1,85 @@
-//! Aggregation rules: what each update may count for, before the weighted mean.
+//! Aggregation rules: how updates become one change.
 //!
-//! Invariants: a rule sees the contributions as a set; its result for one is an exact rational.
-//! What it is not: the mean itself.
+//! Two kinds. Some give each update a share of a weighted mean, found from norms and inner products
+//! (`share`); the others take the middle of the values of each parameter by itself (`middle`).
+//!
+//! Invariants: a rule sees the contributions as a set. What it is not: a check of who contributes.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Contribution, FRACTION_BITS};
-use crate::update::Update;
+use crate::limits::{CLIP_ITERATIONS_MAX, NORM_MAX_MILLI, UPDATES_MAX};
 
 /// How updates become one change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rule {
     /// The mean, weighted, after scaling every update whose Euclidean norm is above the bound down
-    /// to it.
+    /// to it. The bound is `norm_max_milli`, or the median of the updates' norms times
+    /// `median_milli` where that is less.
     ClippedMean {
         /// The bound on an update's norm, in thousandths.
         norm_max_milli: u64,
+        /// Of the median norm, in thousandths; 0 for no such bound.
+        median_milli: u32,
+    },
+    /// Of each parameter the mean of what is left without the largest and the smallest values
+    /// (Yin et al. 2018, arXiv 1803.01498).
+    TrimmedMean {
+        /// The share of the updates that is left out at each end, in thousandths, below 500.
+        trim_milli: u32,
+    },
+    /// Of each parameter the median (Yin et al. 2018).
+    Median,
+    /// The one update that has the others nearest (Blanchard et al. 2017, arXiv 1703.02757).
+    Krum {
+        /// The share of the updates that may be hostile, in thousandths, below 500.
+        hostile_milli: u32,
+    },
+    /// The mean of as many updates as are not hostile, those that have the others nearest
+    /// (Blanchard et al. 2017).
+    MultiKrum {
+        /// The share of the updates that may be hostile, in thousandths, below 500.
+        hostile_milli: u32,
+    },
+    /// Centred clipping of means of random buckets (Karimireddy, He, Jaggi 2021, arXiv 2012.10333
+    /// and 2020, arXiv 2006.09365): from zero on, the centre moves by the mean of what leads from it
+    /// to each bucket, cut at the median length.
+    CentredClip {
+        /// Updates in a bucket.
+        bucket: u32,
+        /// How often the centre moves.
+        iterations: u32,
     },
 }
 
-/// A factor in `0..=1`, in 65,536ths.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Scale(i64);
-
-const SCALE_BITS: u32 = 16;
-const ONE: Scale = Scale(1 << SCALE_BITS);
-
-impl Scale {
-    /// `value * self`, to the nearest integer; |value| < 2^40, so the product fits.
-    pub(super) fn apply(self, value: i64) -> i64 {
-        if self == ONE {
-            return value;
-        }
-        (value * self.0 + (1 << (SCALE_BITS - 1))) >> SCALE_BITS
-    }
-}
-
 impl Rule {
-    /// Each contribution's factor, in their order.
-    pub(super) fn scales(&self, contributions: &[Contribution<'_>]) -> Vec<Scale> {
-        let Self::ClippedMean { norm_max_milli } = *self;
-        let bound = (u128::from(norm_max_milli) << FRACTION_BITS) / 1000;
-        contributions
-            .iter()
-            .map(|contribution| {
-                let norm = norm_squared(contribution.update).isqrt();
-                if norm <= bound { ONE } else { Scale(((bound << SCALE_BITS) / norm) as i64) }
-            })
-            .collect()
+    /// Whether its numbers are in range, or which is not.
+    pub fn check(&self) -> Result<(), String> {
+        let within = |field: &str, value: u64, least: u64, most: u64| {
+            if (least..=most).contains(&value) {
+                return Ok(());
+            }
+            Err(format!("rule.{field} is {value}: {least} to {most} are allowed"))
+        };
+        match *self {
+            Self::ClippedMean { norm_max_milli, median_milli } => {
+                within("norm_max_milli", norm_max_milli, 1, NORM_MAX_MILLI)?;
+                within("median_milli", median_milli.into(), 0, 1_000_000)
+            }
+            Self::TrimmedMean { trim_milli } => within("trim_milli", trim_milli.into(), 0, 499),
+            Self::Median => Ok(()),
+            Self::Krum { hostile_milli } | Self::MultiKrum { hostile_milli } => {
+                within("hostile_milli", hostile_milli.into(), 0, 499)
+            }
+            Self::CentredClip { bucket, iterations } => {
+                within("bucket", bucket.into(), 1, UPDATES_MAX as u64)?;
+                within("iterations", iterations.into(), 1, CLIP_ITERATIONS_MAX.into())
+            }
+        }
     }
-}
 
-/// The squared Euclidean norm in units of 2^-64, exactly: at most 2^7 a value and 2^30 values, so
-/// at most 2^(14 + 64 + 30) < 2^128.
-fn norm_squared(update: &Update) -> u128 {
-    update
-        .blocks()
-        .map(|(exponent, steps)| {
-            let sum: u64 = steps.iter().map(|&q| u64::from((q as i8).unsigned_abs()).pow(2)).sum();
-            u128::from(sum) << (2 * (FRACTION_BITS as i32 + i32::from(exponent)))
-        })
-        .sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_is_too_long_is_scaled() {
-        let short = Update::quantise(&[0.5, 0.0], &mut [0.0; 2]);
-        let long = Update::quantise(&[3.0, 4.0], &mut [0.0; 2]);
-        let contributions = [&short, &long].map(|update| Contribution { weight: 1, update });
-        let scales = Rule::ClippedMean { norm_max_milli: 1000 }.scales(&contributions);
-        assert_eq!(scales, [ONE, Scale(65_536 / 5)]);
-        assert_eq!(scales[1].apply(5 << 32), ((65_536 / 5) * (5i64 << 32)) >> 16);
+    /// Whether a trainer's weight counts, or every update alike.
+    pub fn is_weighted(&self) -> bool {
+        matches!(self, Self::ClippedMean { .. })
     }
 }

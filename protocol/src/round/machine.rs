@@ -218,10 +218,12 @@ impl Round {
     }
 
     fn commit(&mut self, commit: Signed<UpdateCommit>, effects: &mut Vec<Effect>) {
-        if commit.value().base != self.tip.id || !self.admits(&commit.signer()) {
+        if !self.admits(&commit.signer()) {
             return;
         }
-        self.present.committed(&commit.signer());
+        if commit.value().base == self.tip.id {
+            self.present.committed(&commit.signer());
+        }
         let base = self.tip.clone();
         if self.bench.as_mut().is_some_and(|bench| bench.take(commit.clone())) {
             effects.push(Effect::Check { commit, base });

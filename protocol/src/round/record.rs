@@ -36,6 +36,8 @@ pub struct RoundRecord {
     pub model_out: FileHash,
     /// The root of the outer optimizer's state that results.
     pub outer_out: FileHash,
+    /// The hash of the step from one model to the other, if the run writes steps.
+    pub step: Option<FileHash>,
 }
 
 /// An update that counts.
@@ -71,18 +73,36 @@ pub enum RejectReason {
     /// Its trainer is not invited.
     #[error("the trainer is not invited to this run")]
     NotInvited,
+    /// It was made from something else than the round's base.
+    #[error("it was made from another base than the round's")]
+    Base,
     /// It was decided by another policy than the run's.
     #[error("it was decided by another consent policy than the run's")]
     Policy,
-    /// Its frontier lacks records that the round before has bound.
-    #[error("its ledger frontier is older than the one the round before has bound")]
-    StaleFrontier,
+    /// It is longer than every update of the run.
+    #[error("it is longer than the updates of this run")]
+    Oversize,
+    /// It has another length than every update of the run.
+    #[error("it has another shape than the model")]
+    Shape,
     /// The bytes of its frontier are not a frontier.
     #[error("its ledger frontier is malformed")]
     Frontier,
-    /// The bytes of its update are not an update of this model.
-    #[error("its update is malformed or of another shape than the model")]
-    Update,
+    /// Its frontier lacks records that the round before has bound.
+    #[error("its ledger frontier is older than the one the round before has bound")]
+    StaleFrontier,
+    /// Its bytes are another trainer's.
+    #[error("its bytes are another trainer's update")]
+    Copied,
+    /// A value in it is not a number or out of range.
+    #[error("it holds a value that is not a number or out of range")]
+    Value,
+    /// It is longer, as a vector, than the run allows.
+    #[error("its norm is above what this run allows")]
+    Norm,
+    /// Its trainer's other commit of this round counts.
+    #[error("its trainer has committed to another update of this round")]
+    Duplicate,
 }
 
 impl RoundRecord {

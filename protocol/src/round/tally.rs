@@ -1,7 +1,7 @@
 //! A round's commits and what was found of each.
 //!
-//! Invariants: one commit a trainer, the first that came; a verdict is never changed; the number of
-//! commits is bounded. What it is not: the check itself (see `check`).
+//! Invariants: one commit a trainer counts, the first that came, and one more is remembered; a verdict
+//! is never changed; the number of commits is bounded. What it is not: the check itself (see `check`).
 
 use std::collections::BTreeMap;
 
@@ -21,16 +21,24 @@ pub(super) struct Tally {
 struct Entry {
     commit: Signed<UpdateCommit>,
     verdict: Option<Result<(), RejectReason>>,
+    /// Another commit of the same trainer.
+    other: Option<CommitId>,
 }
 
 impl Tally {
     /// Takes a commit; says whether it is new and wants checking.
     pub(super) fn take(&mut self, commit: Signed<UpdateCommit>) -> bool {
         let trainer = commit.signer();
-        if self.entries.contains_key(&trainer) || self.entries.len() >= UPDATES_MAX {
+        if let Some(entry) = self.entries.get_mut(&trainer) {
+            if entry.commit != commit {
+                entry.other.get_or_insert_with(|| commit_id(&commit));
+            }
             return false;
         }
-        self.entries.insert(trainer, Entry { commit, verdict: None });
+        if self.entries.len() >= UPDATES_MAX {
+            return false;
+        }
+        self.entries.insert(trainer, Entry { commit, verdict: None, other: None });
         true
     }
 
@@ -79,8 +87,11 @@ impl Tally {
             .entries
             .iter()
             .filter_map(|(trainer, entry)| {
-                let reason = entry.verdict?.err()?;
-                Some(Rejected { commit: commit_id(&entry.commit), trainer: *trainer, reason })
+                let (commit, reason) = match entry.verdict? {
+                    Ok(()) => (entry.other?, RejectReason::Duplicate),
+                    Err(reason) => (commit_id(&entry.commit), reason),
+                };
+                Some(Rejected { commit, trainer: *trainer, reason })
             })
             .collect();
         rejected.sort();

@@ -56,6 +56,7 @@ impl Node {
                     frontier: base.frontier,
                     model_out: FileHash::of(base.id.as_bytes()),
                     outer_out: base.outer,
+                    step: None,
                 };
                 return Some(Input::Built { round, record: Some(Box::new(record)) });
             }
@@ -257,6 +258,7 @@ fn records_that_nobody_has_take_no_room() {
             frontier: tip.frontier,
             model_out: FileHash::of(what),
             outer_out: tip.outer,
+            step: None,
         };
         Signed::sign(Proposal { attempt, proven: None, record }, &proposer)
     };

@@ -3,7 +3,6 @@
 //! Invariants: a function of the run's spec or of one record. What it is not: the bytes it names.
 
 use super::record::RoundRecord;
-use crate::aggregate::OuterState;
 use crate::id::{FileHash, RoundId, RunId};
 use crate::run::{RunSpec, genesis};
 
@@ -20,6 +19,8 @@ pub struct Tip {
     pub outer: FileHash,
     /// The frontier that the next round's trainers must have reached.
     pub frontier: FileHash,
+    /// The model before it and the step from there, if the run writes steps.
+    pub step: Option<(FileHash, FileHash)>,
 }
 
 impl Tip {
@@ -29,8 +30,9 @@ impl Tip {
             round: 0,
             id: genesis(run),
             model: spec.model.weights,
-            outer: OuterState::default().root(),
+            outer: FileHash::of(b""),
             frontier: spec.consent.frontier,
+            step: None,
         }
     }
 
@@ -42,6 +44,7 @@ impl Tip {
             model: record.model_out,
             outer: record.outer_out,
             frontier: record.frontier,
+            step: record.step.map(|step| (record.model_in, step)),
         }
     }
 

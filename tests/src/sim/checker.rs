@@ -6,16 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use protocol::aggregate::OuterState;
 use protocol::round::check::{Base, Evidence, verify};
 use protocol::round::{
     Certificate, Entry, RoundRecord, RunMessage, Step, Tip, UpdateCommit, Wire, commit_id,
 };
-use protocol::weights::Weights;
 use protocol::{CommitId, FileHash, Frontier, PublicKey, RoundId, Signed};
 
 use super::bus::Outcome;
-use super::facts::{Facts, PARAMETERS};
+use super::facts::Facts;
 use super::job::{envelope_hash, named_commits};
 use super::library::Library;
 use super::packet::wire;
@@ -63,12 +61,9 @@ impl Checker {
         let [weights, outer, frontier] = facts.blobs.as_slice() else {
             unreachable!("facts make three blobs")
         };
-        let base = Base {
-            tip: facts.start(),
-            weights: Weights::from_bytes(weights).expect("made here"),
-            outer: OuterState::from_bytes(outer, PARAMETERS).expect("made here"),
-            required: Frontier::from_bytes(frontier).expect("made here"),
-        };
+        let required = Frontier::from_bytes(frontier).expect("made here");
+        let [weights, outer] = [weights, outer].map(|bytes| Arc::new(bytes.clone()));
+        let base = Base::new(facts.start(), weights, outer, required).expect("made here");
         Self {
             facts,
             certified: BTreeMap::new(),
@@ -291,9 +286,12 @@ impl Checker {
         let bound = library.frontier(&record.frontier);
         let missing = || broken(Rule::Recomputes, "nobody has its frontier's bytes".into());
         let (required, spec) = (bound.ok_or_else(missing)?, self.facts.spec.value());
-        let made = verify(self.facts.run, spec, base, record, &evidence, &required, 1)
+        let room = base.room(spec);
+        verify(self.facts.run, spec, base, record, &evidence, &required, &room.outputs(), 1)
             .map_err(|error| broken(Rule::Recomputes, error.to_string()))?;
-        Ok(Base { tip: Tip::of(record), weights: made.weights, outer: made.outer, required })
+        let (weights, state) = (room.weights.into_bytes(), room.state.into_bytes());
+        Base::new(Tip::of(record), Arc::new(weights), Arc::new(state), required)
+            .map_err(|error| broken(Rule::Recomputes, error.to_string()))
     }
 }
 
@@ -315,7 +313,7 @@ fn journaled(sender: &Sender<'_>, what: &str, holds: bool) -> Outcome {
 fn find(library: &Library, commit: CommitId) -> Option<Evidence> {
     let commit = Signed::<UpdateCommit>::open(library.blob(&envelope_hash(commit))?).ok()?;
     // What the terms refuse is refused without them, and may never have been served.
-    let blob = |hash| library.blob(hash).map(|bytes| bytes.to_vec()).unwrap_or_default();
+    let blob = |hash| library.blob(hash).cloned().unwrap_or_default();
     let (update, frontier) = (blob(&commit.value().update), blob(&commit.value().data.frontier));
-    Some(Evidence { commit, update, frontier })
+    Some(Evidence { commit, update, frontier: frontier.to_vec() })
 }

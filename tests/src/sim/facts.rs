@@ -5,9 +5,12 @@
 //! What it is not: state.
 
 use consent::{Policy, Silence};
-use protocol::aggregate::{Outer, OuterState, Rule};
+use protocol::aggregate::{Outer, Rule};
 use protocol::round::Tip;
-use protocol::run::{Admission, ConsentSpec, LocalSpec, ModelSpec, RoundSpec, RunSpec, run_id};
+use protocol::run::{
+    Admission, AggregateSpec, ConsentSpec, LocalSpec, ModelSpec, RoundSpec, RunSpec, Work, run_id,
+};
+use protocol::update::Encoding;
 use protocol::weights::{TensorShape, Weights};
 use protocol::{ContentId, FileHash, Frontier, PublicKey, RunId, SecretKey, Signed};
 use rand::Rng;
@@ -78,11 +81,7 @@ impl Facts {
             ..spec(scenario, &seed, &weights, &policy)
         };
         let spec = Signed::sign(spec, &seed.child("creator").key());
-        let blobs = vec![
-            weights.to_bytes(),
-            OuterState::default().to_bytes(),
-            Frontier::default().to_bytes(),
-        ];
+        let blobs = vec![weights.to_bytes(), Vec::new(), Frontier::default().to_bytes()];
         let (run, scenario) = (run_id(&spec), scenario.clone());
         Self { scenario, seed, spec, run, policy, keys, works, held, rogue, blobs }
     }
@@ -133,6 +132,19 @@ fn sorted(keys: impl Iterator<Item = PublicKey>) -> Vec<PublicKey> {
     keys
 }
 
+/// Rules that runs are drawn from. About half of the stand-in updates are longer than five.
+const RULES: [Rule; 5] = [
+    Rule::ClippedMean { norm_max_milli: 5_000, median_milli: 0 },
+    Rule::ClippedMean { norm_max_milli: 50_000, median_milli: 1_000 },
+    Rule::TrimmedMean { trim_milli: 200 },
+    Rule::MultiKrum { hostile_milli: 200 },
+    Rule::CentredClip { bucket: 2, iterations: 3 },
+];
+
+fn one_of<T: Copy>(rng: &mut impl Rng, of: &[T]) -> T {
+    of[rng.random_range(0..of.len())]
+}
+
 /// The specification, but for who takes part.
 fn spec(scenario: &Scenario, seed: &Seed, weights: &Weights, policy: &Policy) -> RunSpec {
     let mut rng = seed.child("spec").rng();
@@ -155,11 +167,18 @@ fn spec(scenario: &Scenario, seed: &Seed, weights: &Weights, policy: &Policy) ->
             train_ms: scenario.train_ms,
             agree_ms: rng.random_range(scenario.agree_ms.0..=scenario.agree_ms.1),
         },
-        // About half of the stand-in updates are longer than five.
-        rule: Rule::ClippedMean { norm_max_milli: 5_000 },
-        outer: if rng.random_bool(0.5) { Outer::Average } else { nesterov },
+        aggregate: AggregateSpec {
+            update: one_of(
+                &mut rng,
+                &[Encoding::Int8, Encoding::TopK { per_chunk: 400 }, Encoding::Sign],
+            ),
+            step: one_of(&mut rng, &[None, Some(Encoding::Int8), Some(Encoding::Sign)]),
+            norm_max_milli: 100_000,
+            rule: one_of(&mut rng, &RULES),
+            outer: if rng.random_bool(0.5) { Outer::Average } else { nesterov },
+        },
         local: LocalSpec {
-            epochs: 1,
+            work: Work::Epochs(1),
             batch_size: 32,
             learning_rate_micro: 50_000,
             momentum_micro: 0,

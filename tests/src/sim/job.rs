@@ -208,13 +208,14 @@ impl Node {
         }
         match task {
             Task::Train { .. } | Task::Keep { .. } => {}
-            Task::Check { commit, .. } => needed.extend(self.named(commit)),
+            Task::Check { commit, .. } => needed.extend(self.named(base, commit)),
             Task::Build { accepted, .. } => needed.extend(accepted.iter().map(|a| a.update)),
             Task::Verify { record, .. } => {
                 needed.push(record.frontier);
                 for commit in named_commits(record) {
                     needed.push(envelope_hash(commit));
-                    needed.extend(self.commit(commit).into_iter().flat_map(|c| self.named(c)));
+                    let named = self.commit(commit).into_iter();
+                    needed.extend(named.flat_map(|commit| self.named(base, commit)));
                 }
             }
         }
@@ -234,8 +235,8 @@ impl Node {
     }
 
     /// What a commit names that is needed to judge it: nothing if the terms refuse it.
-    fn named(&self, commit: &Signed<UpdateCommit>) -> Vec<FileHash> {
-        match check_terms(self.facts.spec.value(), commit) {
+    fn named(&self, base: &Tip, commit: &Signed<UpdateCommit>) -> Vec<FileHash> {
+        match check_terms(self.facts.spec.value(), base, commit) {
             Ok(()) => vec![commit.value().update, commit.value().data.frontier],
             Err(_) => Vec::new(),
         }

@@ -8,15 +8,15 @@ use std::collections::BTreeMap;
 
 use consent::permit::TrainOther;
 use consent::{Gate, commit_data};
-use protocol::aggregate::OuterState;
-use protocol::round::check::{Base, Evidence, Outcome as Made, RecordError};
-use protocol::round::check::{build, check_evidence, check_terms, verify};
+use protocol::aggregate::Whole;
+use protocol::round::check::{
+    Base, Counted, Evidence, Finding, build, check_evidence, check_terms, verify,
+};
 use protocol::round::{
     Accepted, DataCommit, Input, Rejected, RoundRecord, Tip, Trained, UpdateCommit, Verdict,
     commit_id,
 };
-use protocol::update::Update;
-use protocol::weights::Weights;
+use protocol::update::{Update, look};
 use protocol::{CommitId, ContentId, FeedHead, FeedId, FileHash, Frontier, RecordId, Signed};
 use rand::Rng;
 
@@ -75,19 +75,18 @@ impl Node {
     }
 
     fn base(&self, tip: &Tip) -> Option<Base> {
-        let weights = Weights::from_bytes(self.disk.blobs.get(&tip.model)?).ok()?;
-        let outer = OuterState::from_bytes(self.disk.blobs.get(&tip.outer)?, PARAMETERS).ok()?;
-        Some(Base { tip: tip.clone(), weights, outer, required: self.frontier(&tip.frontier)? })
+        let weights = self.disk.blobs.get(&tip.model)?.clone();
+        let state = self.disk.blobs.get(&tip.outer)?.clone();
+        Base::new(tip.clone(), weights, state, self.frontier(&tip.frontier)?).ok()
     }
 
-    fn evidence(&self, commit: Signed<UpdateCommit>) -> Option<Evidence> {
-        if check_terms(self.facts.spec.value(), &commit).is_err() {
+    fn evidence(&self, tip: &Tip, commit: Signed<UpdateCommit>) -> Option<Evidence> {
+        if check_terms(self.facts.spec.value(), tip, &commit).is_err() {
             // Refused without looking further; nobody may ever serve what it names.
-            return Some(Evidence { commit, update: Vec::new(), frontier: Vec::new() });
+            return Some(Evidence::refused(commit));
         }
-        let blob = |hash| self.disk.blobs.get(hash).map(|bytes| bytes.to_vec());
-        let update = blob(&commit.value().update)?;
-        let frontier = blob(&commit.value().data.frontier)?;
+        let update = self.disk.blobs.get(&commit.value().update)?.clone();
+        let frontier = self.disk.blobs.get(&commit.value().data.frontier)?.to_vec();
         Some(Evidence { commit, update, frontier })
     }
 
@@ -98,7 +97,9 @@ impl Node {
         let mut rng = self.facts.seed.child(&label).rng();
         let size = rng.random_range(0.01f32..1.2);
         let delta: Vec<f32> = (0..PARAMETERS).map(|_| rng.random_range(-size..size)).collect();
-        let update = Update::quantise(&delta, &mut [0.0; PARAMETERS]).to_bytes();
+        let form = self.facts.spec.value().update_form();
+        let update = Update::make(&form, self.key.public(), &delta, &mut [0.0; PARAMETERS]);
+        let update = update.bytes().to_vec();
         let (data, update, serves) = self.misbehave(data, update);
         let trained =
             Trained { update: FileHash::of(&update), update_bytes: update.len() as u64, data };
@@ -154,12 +155,14 @@ impl Node {
 
     fn check(&self, commit: &Signed<UpdateCommit>, base: &Tip) -> Verdict {
         let required = self.frontier(&base.frontier);
-        let Some((evidence, required)) = self.evidence(commit.clone()).zip(required) else {
+        let evidence = self.evidence(base, commit.clone());
+        let Some((evidence, required)) = evidence.zip(required) else {
             return Verdict::Unavailable;
         };
-        match check_evidence(self.facts.spec.value(), &evidence, &required) {
-            Ok(_) => Verdict::Good,
-            Err(reason) => Verdict::Bad(reason),
+        match check_evidence(self.facts.spec.value(), base, &required, &evidence) {
+            Ok(Finding::Counts(_)) => Verdict::Good,
+            Ok(Finding::Rejected(reason)) => Verdict::Bad(reason),
+            Ok(Finding::Missing) | Err(_) => Verdict::Unavailable,
         }
     }
 
@@ -171,21 +174,30 @@ impl Node {
         rejected: Vec<Rejected>,
     ) -> Option<RoundRecord> {
         let base = self.base(tip)?;
-        let updates: Option<Vec<(Accepted, Update)>> = accepted
+        let form = self.facts.spec.value().update_form();
+        let counted: Option<Vec<Counted>> = accepted
             .iter()
-            .map(|accepted| {
-                let bytes = self.disk.blobs.get(&accepted.update)?;
-                Some((accepted.clone(), Update::from_bytes(bytes, PARAMETERS).ok()?))
+            .map(|entry| {
+                let update = self.disk.blobs.get(&entry.update)?.clone();
+                let looked = look(&form, entry.trainer, &*update).ok()?;
+                Some(Counted {
+                    entry: entry.clone(),
+                    norm_squared: looked.norm_squared.ok()?,
+                    update,
+                })
             })
             .collect();
+        let counted = counted?;
         // The ledger may lack what the round before has bound; the next round must not.
         let known = self.live.as_ref()?.ledger.frontier().merge(&base.required);
         let bound = self.forge(known);
         let frontier = self.keep(bus, bound.to_bytes());
         let (run, spec) = (self.facts.run, self.facts.spec.value());
-        let made = build(run, spec, &base, updates?, rejected, frontier, 1).ok()?;
-        let mut record = made.record.clone();
-        self.keep_outcome(bus, &made);
+        let room = base.room(spec);
+        let outputs = room.outputs();
+        let built = build(run, spec, &base, &counted, rejected, frontier, &outputs, 1);
+        let mut record = built.ok()?;
+        self.keep_outcome(bus, room);
         if self.facts.has(Defect::TrustRecords) {
             record.model_out = base.tip.model;
         }
@@ -199,15 +211,22 @@ impl Node {
         let base = self.base(tip)?;
         let bound = self.frontier(&record.frontier)?;
         let evidence: BTreeMap<CommitId, Evidence> = named_commits(record)
-            .filter_map(|id| Some((id, self.evidence(self.commit(id)?.clone())?)))
+            .filter_map(|id| {
+                let commit = self.commit(id)?.clone();
+                Some((
+                    id,
+                    self.evidence(tip, commit.clone()).unwrap_or_else(|| Evidence::refused(commit)),
+                ))
+            })
             .collect();
         let (run, spec) = (self.facts.run, self.facts.spec.value());
-        match verify(run, spec, &base, record, &evidence, &bound, 1) {
-            Ok(made) => {
-                self.keep_outcome(bus, &made);
+        let room = base.room(spec);
+        match verify(run, spec, &base, record, &evidence, &bound, &room.outputs(), 1) {
+            Ok(()) => {
+                self.keep_outcome(bus, room);
                 Some(true)
             }
-            Err(RecordError::Missing(..)) => None,
+            Err(error) if error.is_missing() => None,
             Err(error) => {
                 bus.note(self.index, &format!("refuses {}: {error}", record.id().short()));
                 Some(false)
@@ -215,8 +234,9 @@ impl Node {
         }
     }
 
-    fn keep_outcome(&mut self, bus: &mut Bus, made: &Made) {
-        self.keep(bus, made.weights.to_bytes());
-        self.keep(bus, made.outer.to_bytes());
+    fn keep_outcome(&mut self, bus: &mut Bus, room: Whole) {
+        for tape in [room.weights, room.state, room.step] {
+            self.keep(bus, tape.into_bytes());
+        }
     }
 }

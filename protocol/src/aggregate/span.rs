@@ -1,0 +1,90 @@
+//! Work in pieces: some neighbouring chunks of all updates at a time, on several threads.
+//!
+//! Invariants: a piece is so small that what is read of all updates fits a core's cache, and so large
+//! that reading it is worth a call. What it is not: arithmetic.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::{AggregateError, Contribution, Plan};
+use crate::update::{CHUNK, UPDATE_HEAD_BYTES, UpdateForm};
+
+/// Chunks of a piece at most.
+const CHUNKS_MAX: usize = 32;
+/// Bytes of all updates that a piece reads at most, unless one chunk of each is more.
+const BYTES_MAX: usize = 1 << 20;
+
+/// The pieces that are still to be done.
+#[derive(Debug)]
+pub(super) struct Spans {
+    chunks: usize,
+    each: usize,
+    next: AtomicUsize,
+}
+
+impl Spans {
+    pub(super) fn new(plan: &Plan, updates: usize) -> Self {
+        let bytes = plan.update.encoding.chunk_bytes(CHUNK) * updates;
+        let each = (BYTES_MAX / bytes.max(1)).clamp(1, CHUNKS_MAX);
+        Self { chunks: plan.update.chunks(), each, next: AtomicUsize::new(0) }
+    }
+
+    /// Chunks of a piece.
+    pub(super) fn each(&self) -> usize {
+        self.each
+    }
+
+    /// The next piece.
+    pub(super) fn next(&self) -> Option<Range<usize>> {
+        let start = self.next.fetch_add(self.each, Ordering::Relaxed);
+        (start < self.chunks).then(|| start..(start + self.each).min(self.chunks))
+    }
+}
+
+/// What was read of every update for one piece.
+#[derive(Debug, Default)]
+pub(super) struct Tapes {
+    tapes: Vec<Vec<u8>>,
+    start: u64,
+}
+
+impl Tapes {
+    pub(super) fn read(
+        &mut self,
+        form: &UpdateForm,
+        contributions: &[Contribution<'_>],
+        chunks: &Range<usize>,
+    ) -> Result<(), AggregateError> {
+        self.tapes.resize_with(contributions.len(), Vec::new);
+        let (start, end) =
+            (form.chunk_range(chunks.start).start, form.chunk_range(chunks.end - 1).end);
+        self.start = start;
+        for (tape, contribution) in self.tapes.iter_mut().zip(contributions) {
+            tape.resize((end - start) as usize, 0);
+            contribution.source.read_at(UPDATE_HEAD_BYTES as u64 + start, tape)?;
+        }
+        Ok(())
+    }
+
+    /// A chunk of one update.
+    pub(super) fn chunk(&self, form: &UpdateForm, update: usize, at: usize) -> &[u8] {
+        let range = form.chunk_range(at);
+        &self.tapes[update][(range.start - self.start) as usize..(range.end - self.start) as usize]
+    }
+}
+
+/// Does `work` on so many threads; the first error ends it.
+pub(super) fn on_threads(
+    threads: usize,
+    work: impl Fn() -> Result<(), AggregateError> + Sync,
+) -> Result<(), AggregateError> {
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads.max(1)).map(|_| scope.spawn(&work)).collect();
+        let mut done = work();
+        for other in others {
+            let other = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            done = done.and(other);
+        }
+        done
+    })
+}

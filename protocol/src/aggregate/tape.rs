@@ -1,0 +1,110 @@
+//! Bytes that are read and written in pieces: a model or an update need never be in memory whole.
+//!
+//! Invariants: pieces may be read and written by several threads at once, each where it likes.
+//! What it is not: IO. Whoever calls brings files, or memory as here.
+
+use std::sync::{PoisonError, RwLock};
+
+use crate::id::FileHash;
+
+/// Bytes could not be read or written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TapeError(pub String);
+
+/// Bytes that can be read anywhere.
+pub trait Source: Send + Sync {
+    /// How many there are.
+    fn bytes(&self) -> u64;
+
+    /// Fills `into` from the bytes at `at`; an error if there are not so many.
+    fn read_at(&self, at: u64, into: &mut [u8]) -> Result<(), TapeError>;
+}
+
+/// Bytes that can be written anywhere.
+pub trait Sink: Send + Sync {
+    /// Writes `bytes` at `at`.
+    fn write_at(&self, at: u64, bytes: &[u8]) -> Result<(), TapeError>;
+}
+
+impl Source for [u8] {
+    fn bytes(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn read_at(&self, at: u64, into: &mut [u8]) -> Result<(), TapeError> {
+        let at = usize::try_from(at).unwrap_or(usize::MAX);
+        let found = self.get(at..).and_then(|rest| rest.get(..into.len()));
+        into.copy_from_slice(found.ok_or_else(|| TapeError("the bytes end too early".into()))?);
+        Ok(())
+    }
+}
+
+impl Source for Vec<u8> {
+    fn bytes(&self) -> u64 {
+        self.as_slice().bytes()
+    }
+
+    fn read_at(&self, at: u64, into: &mut [u8]) -> Result<(), TapeError> {
+        self.as_slice().read_at(at, into)
+    }
+}
+
+/// Bytes that are written, then read.
+pub trait Tape: Source + Sink {}
+
+impl<T: Source + Sink> Tape for T {}
+
+/// A tape in memory, of a fixed length.
+#[derive(Debug, Default)]
+pub struct Memory(RwLock<Vec<u8>>);
+
+impl Memory {
+    /// So many zeros.
+    pub fn zeros(bytes: u64) -> Self {
+        Self(RwLock::new(vec![0; bytes as usize]))
+    }
+
+    /// What was written.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Source for Memory {
+    fn bytes(&self) -> u64 {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).bytes()
+    }
+
+    fn read_at(&self, at: u64, into: &mut [u8]) -> Result<(), TapeError> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).read_at(at, into)
+    }
+}
+
+impl Sink for Memory {
+    fn write_at(&self, at: u64, bytes: &[u8]) -> Result<(), TapeError> {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let at = usize::try_from(at).unwrap_or(usize::MAX);
+        let into = all.get_mut(at..).and_then(|rest| rest.get_mut(..bytes.len()));
+        into.ok_or_else(|| TapeError("there is no room so far".into()))?.copy_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// The hash of all bytes.
+pub fn hash_of(source: &dyn Source) -> Result<FileHash, TapeError> {
+    let mut hasher = blake3::Hasher::new();
+    let mut room = vec![0; HASHED_AT_ONCE.min(source.bytes()) as usize];
+    let mut at = 0;
+    while at < source.bytes() {
+        let count = (source.bytes() - at).min(HASHED_AT_ONCE);
+        let piece = &mut room[..count as usize];
+        source.read_at(at, piece)?;
+        hasher.update(piece);
+        at += count;
+    }
+    Ok(FileHash::from_bytes(*hasher.finalize().as_bytes()))
+}
+
+/// Bytes that are read for hashing in one call.
+const HASHED_AT_ONCE: u64 = 1 << 18;
