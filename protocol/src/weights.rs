@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Source, TapeError};
 use crate::id::FileHash;
+use crate::kernel::kernel;
 use crate::limits::{
     PARAMETERS_MAX, TENSOR_DIMENSIONS_MAX, TENSOR_NAME_BYTES_MAX, TENSORS_MAX,
     WEIGHTS_HEADER_BYTES_MAX,
@@ -128,15 +129,11 @@ impl Weights {
         let mut start = 0;
         for tensor in &layout {
             let count = tensor.parameters()?;
-            for value in &mut values[start..start + count] {
-                if !value.is_finite() || value.abs() > VALUE_MAX {
-                    return Err(WeightsError::Tensor {
-                        name: tensor.name.clone(),
-                        rule: "it holds a value that is not finite or beyond 2^20",
-                    });
-                }
-                // -0 + 0 is +0: one form for zero.
-                *value += 0.0;
+            if normalise(&mut values[start..start + count]) {
+                return Err(WeightsError::Tensor {
+                    name: tensor.name.clone(),
+                    rule: "it holds a value that is not finite or beyond 2^20",
+                });
             }
             start += count;
         }
@@ -154,12 +151,11 @@ impl Weights {
                 expected: (8 + header.len() + parameters * 4) as u64,
             });
         }
-        let values = data
-            .chunks_exact(4)
-            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-            .collect::<Vec<_>>();
-        let weights = Self::from_flat(layout, values)?;
-        if weights.to_bytes() == bytes { Ok(weights) } else { Err(WeightsError::NotCanonical) }
+        if header != self::header(&layout).as_bytes() || holds_minus_zero(data) {
+            return Err(WeightsError::NotCanonical);
+        }
+        let values = data.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value));
+        Self::from_flat(layout, values.collect())
     }
 
     /// The canonical bytes.
@@ -168,9 +164,7 @@ impl Weights {
         let mut bytes = Vec::with_capacity(8 + header.len() + self.values.len() * 4);
         bytes.extend((header.len() as u64).to_le_bytes());
         bytes.extend(header.as_bytes());
-        for value in &self.values {
-            bytes.extend(value.to_le_bytes());
-        }
+        bytes.extend(self.values.iter().flat_map(|value| value.to_le_bytes()));
         bytes
     }
 
@@ -181,7 +175,17 @@ impl Weights {
 
     /// The model root: the blake3 hash of the canonical bytes.
     pub fn root(&self) -> FileHash {
-        FileHash::of(&self.to_bytes())
+        let header = header(&self.layout);
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&(header.len() as u64).to_le_bytes()).update(header.as_bytes());
+        let mut room = [0; 4 * HASHED_AT_ONCE];
+        for values in self.values.chunks(HASHED_AT_ONCE) {
+            for (bytes, value) in room.as_chunks_mut::<4>().0.iter_mut().zip(values) {
+                *bytes = value.to_le_bytes();
+            }
+            hasher.update(&room[..4 * values.len()]);
+        }
+        FileHash::from_bytes(*hasher.finalize().as_bytes())
     }
 
     /// The tensors' names and shapes, sorted by name.
@@ -214,6 +218,34 @@ impl Weights {
 pub fn file_bytes(layout: &[TensorShape]) -> u64 {
     let parameters: u64 = layout.iter().map(|t| t.shape.iter().product::<u64>()).sum();
     8 + header(layout).len() as u64 + parameters * 4
+}
+
+/// Values that are hashed in one call.
+const HASHED_AT_ONCE: usize = 4096;
+
+kernel! {
+    /// Makes one zero of two; says whether a value is not finite or beyond the range.
+    fn normalise<'a>(values: &'a mut [f32]) -> bool {
+        let mut beyond = false;
+        for value in values {
+            // False also for what is not a number.
+            let within = value.abs() <= VALUE_MAX;
+            beyond |= !within;
+            *value += 0.0;
+        }
+        beyond
+    }
+}
+
+kernel! {
+    /// Whether a zero among these little-endian floats has a sign.
+    fn holds_minus_zero<'a>(data: &'a [u8]) -> bool {
+        let mut holds = false;
+        for value in data.as_chunks::<4>().0 {
+            holds |= u32::from_le_bytes(*value) == 1 << 31;
+        }
+        holds
+    }
 }
 
 /// Where the first value is in a canonical file, in bytes; an error if it is too short for a header.

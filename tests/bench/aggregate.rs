@@ -3,7 +3,7 @@
 //! `cargo bench -p tests --bench aggregate [-- --parameters N --updates N --threads N --rule NAME --memory]`: updates,
 //! model and results are files in the temporary directory (with `--memory`, byte strings), read and
 //! written once before anything is timed. Prints, for each rule, the bytes read and written a second and
-//! their part of what copying moves (bytes read and written), the median of five, and the most memory that
+//! their part of what copying moves (bytes read and written), the median of nine, and the most memory that
 //! the process had.
 //!
 //! What it is not: a test of the result (see `protocol::aggregate`).
@@ -20,7 +20,7 @@ use protocol::aggregate::{
 };
 use protocol::update::{CHUNK, Encoding, UPDATE_HEAD_BYTES, UpdateForm, quantise};
 
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 9;
 
 /// A file as a tape.
 struct Paper(File);
@@ -71,6 +71,10 @@ impl Options {
         }
     }
 
+    fn source(&self, bytes: Vec<u8>) -> Box<dyn Source> {
+        if self.memory { Box::new(bytes) } else { self.tape(bytes) }
+    }
+
     fn tape(&self, bytes: Vec<u8>) -> Box<dyn Tape> {
         if self.memory {
             let tape = Memory::zeros(bytes.len() as u64);
@@ -83,22 +87,29 @@ impl Options {
     }
 }
 
-/// Bytes read and written a second when every thread copies.
-fn copied(threads: usize) -> f64 {
-    const BYTES: usize = 256 << 20;
-    let mut pairs: Vec<_> = (0..threads).map(|_| (vec![1u8; BYTES], vec![2u8; BYTES])).collect();
-    let started = Instant::now();
-    std::thread::scope(|scope| {
-        for (from, to) in &mut pairs {
-            scope.spawn(move || {
-                for _ in 0..4 {
+/// Memory to copy, for each thread.
+struct Copied(Vec<(Vec<u8>, Vec<u8>)>);
+
+impl Copied {
+    const BYTES: usize = 512 << 20;
+
+    fn new(threads: usize) -> Self {
+        Self((0..threads).map(|_| (vec![1; Self::BYTES], vec![2; Self::BYTES])).collect())
+    }
+
+    /// Bytes read and written a second when every thread copies.
+    fn rate(&mut self) -> f64 {
+        let started = Instant::now();
+        std::thread::scope(|scope| {
+            for (from, to) in &mut self.0 {
+                scope.spawn(move || {
                     to.copy_from_slice(from);
-                    std::hint::black_box(&to);
-                }
-            });
-        }
-    });
-    (threads * BYTES * 4 * 2) as f64 / started.elapsed().as_secs_f64()
+                    std::hint::black_box(to);
+                });
+            }
+        });
+        (self.0.len() * Self::BYTES * 2) as f64 / started.elapsed().as_secs_f64()
+    }
 }
 
 /// An update with noise in it: the same few chunks again and again, each update with its own.
@@ -141,13 +152,14 @@ fn main() {
     let Options { parameters, updates, threads, .. } = options;
     let weights = options.tape(vec![0; parameters * 4]);
     println!(
-        "{updates} updates of {parameters} parameters, {threads} threads, in {}; {} MiB in use before",
+        "{updates} updates of {parameters} parameters, {threads} threads, in {}",
         if options.memory { "memory" } else { "files" },
-        peak_mib()
     );
+    let mut copied = Copied::new(threads);
+    let before = peak_mib();
     for encoding in [Encoding::Int8, Encoding::TopK { per_chunk: 64 }] {
         let form = UpdateForm { encoding, parameters };
-        let tapes: Vec<_> = (0..updates).map(|seed| options.tape(update(&form, seed))).collect();
+        let tapes: Vec<_> = (0..updates).map(|seed| options.source(update(&form, seed))).collect();
         for rule in [
             Rule::ClippedMean { norm_max_milli: 1_000_000, median_milli: 1_000 },
             Rule::TrimmedMean { trim_milli: 200 },
@@ -157,17 +169,23 @@ fn main() {
         ] {
             let plan =
                 Plan { update: form, step: None, rule, outer: Outer::Average, seed: [0; 32] };
-            run(&options, &plan, &*weights, &tapes);
+            run(&options, &plan, &*weights, &tapes, &mut copied);
         }
         let outer = Outer::Nesterov { rate_milli: 700, momentum_milli: 900 };
         let rule = Rule::ClippedMean { norm_max_milli: 1_000_000, median_milli: 1_000 };
         let plan = Plan { update: form, step: Some(encoding), rule, outer, seed: [0; 32] };
-        run(&options, &plan, &*weights, &tapes);
+        run(&options, &plan, &*weights, &tapes, &mut copied);
     }
-    println!("most memory: {} MiB", peak_mib());
+    println!("most memory: {} MiB more than before", peak_mib() - before);
 }
 
-fn run(options: &Options, plan: &Plan, weights: &dyn Tape, tapes: &[Box<dyn Tape>]) {
+fn run(
+    options: &Options,
+    plan: &Plan,
+    weights: &dyn Tape,
+    tapes: &[Box<dyn Source>],
+    copied: &mut Copied,
+) {
     if !format!("{plan:?}").contains(&options.rule) {
         return;
     }
@@ -196,7 +214,7 @@ fn run(options: &Options, plan: &Plan, weights: &dyn Tape, tapes: &[Box<dyn Tape
         + step.bytes();
     let (mut rates, mut parts) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let copied = copied(options.threads);
+        let copied = copied.rate();
         let started = Instant::now();
         aggregate(plan, &inputs, &contributions, &outputs, options.threads).expect("a result");
         let rate = moved as f64 / started.elapsed().as_secs_f64();

@@ -51,12 +51,15 @@ fn main() {
     };
     let (rounds, seeds) = (number("--rounds", 40), number("--seeds", 3));
     let top_k = |per_chunk| Encoding::TopK { per_chunk };
-    let ways: [(&str, Way); 6] = [
+    let max_of = |group| Encoding::MaxOf { group };
+    let ways: [(&str, Way); 8] = [
         ("dense f32", None),
         ("int8", Some((Encoding::Int8, Encoding::Int8))),
         ("top 180 of 4,096", Some((top_k(180), top_k(180)))),
         ("top 64 of 4,096", Some((top_k(64), top_k(64)))),
-        ("top 64 up, 180 down", Some((top_k(64), top_k(180)))),
+        ("one of 8", Some((max_of(8), max_of(8)))),
+        ("one of 16 up, of 8 down", Some((max_of(16), max_of(8)))),
+        ("one of 32 up, of 8 down", Some((max_of(32), max_of(8)))),
         ("sign", Some((Encoding::Sign, Encoding::Sign))),
     ];
     println!("{TRAINERS} trainers, {rounds} rounds, {seeds} seeds");
@@ -83,9 +86,9 @@ fn main() {
 fn part_of_dense(task: &Task, way: Way) -> (f64, f64) {
     let parameters = task.federation.start.parameters();
     let Some((up, down)) = way else { return (1.0, 1.0) };
-    let bytes = |encoding| UpdateForm { encoding, parameters }.step_bytes() as f64;
+    let form = |encoding| UpdateForm { encoding, parameters };
     let dense = 4.0 * parameters as f64;
-    (bytes(up) / dense, bytes(down) / dense)
+    (form(up).update_bytes() as f64 / dense, form(down).step_bytes() as f64 / dense)
 }
 
 fn run(task: &Task, way: Way, rounds: u64, seed: u64) -> Evaluation {

@@ -104,8 +104,8 @@ epochs = {epochs}
 batch_size = {workload.batch_size}
 learning_rate = {workload.learning_rate}
 momentum = {workload.momentum}
-[aggregate]
-outer = "average"
+[outer]
+optimizer = "average"
 [consent]
 default = "opt-out"
 """

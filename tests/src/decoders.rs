@@ -208,10 +208,11 @@ fn terms(bytes: &[u8]) -> Option<Vec<u8>> {
 /// The first byte says which encoding; the trainer is whoever the bytes say.
 fn update(bytes: &[u8]) -> Option<Vec<u8>> {
     let (first, update) = bytes.split_first()?;
-    let encoding = match first % 3 {
+    let encoding = match first % 4 {
         0 => Encoding::Int8,
-        1 => Encoding::TopK { per_chunk: 1 + u32::from(first / 3) * 48 },
-        _ => Encoding::Sign,
+        1 => Encoding::TopK { per_chunk: 1 + u32::from(first / 4) * 48 },
+        2 => Encoding::Sign,
+        _ => Encoding::MaxOf { group: 2 << (first / 4 % 8) },
     };
     let form = UpdateForm { encoding, parameters: PARAMETERS };
     let trainer = PublicKey::from_bytes(*update.first_chunk()?).ok()?;

@@ -72,8 +72,13 @@ pub fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("wire", RunMessage::Certificate(certificate).to_wire(run, 7).to_bytes()),
         ("wire", RunMessage::Proposal(proposal).to_wire(run, 0).to_bytes()),
     ];
-    let encodings = [Encoding::Int8, Encoding::TopK { per_chunk: 49 }, Encoding::Sign];
-    for (encoding, first) in encodings.into_iter().zip([0, 4, 2]) {
+    let encodings = [
+        (Encoding::Int8, 0),
+        (Encoding::TopK { per_chunk: 49 }, 5),
+        (Encoding::Sign, 2),
+        (Encoding::MaxOf { group: 8 }, 11),
+    ];
+    for (encoding, first) in encodings {
         let form = UpdateForm { encoding, parameters: PARAMETERS };
         let delta: Vec<f32> = (0..PARAMETERS).map(|at| (at as f32).sin() * 0.1).collect();
         let update = Update::make(&form, key.public(), &delta, &mut [0.0; PARAMETERS]);

@@ -1,24 +1,24 @@
 //! What a run's jobs work with: the bytes that its records name, fetched and verified.
 //!
-//! Invariants: bytes are what their hash says; a base is complete; the cache holds one base, the
-//! newest asked for. What it is not: a decision about a round.
+//! Invariants: bytes are what their hash says. What it is not: a decision about a round; its models are in
+//! `models`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use consent::Policy;
-use protocol::aggregate::{Source, TapeError, apply_step, hash_of};
+use protocol::aggregate::{Source, TapeError};
 use protocol::limits::{COMMIT_BYTES_MAX, FRONTIER_BYTES_MAX, MODEL_CONFIG_BYTES_MAX};
 use protocol::round::check::{Base, Evidence, check_terms};
 use protocol::round::{RejectReason, RoundRecord, Tip, UpdateCommit, commit_id};
 use protocol::run::{RunSpec, run_id};
-use protocol::weights::{Weights, WeightsError};
-use protocol::{CommitId, FileHash, Frontier, PublicKey, RunId, Signed};
+use protocol::weights::Weights;
+use protocol::{CommitId, FileHash, Frontier, PublicKey, RoundId, RunId, Signed};
 use tokio::sync::OnceCell;
 use trainer::{Device, ModelConfig};
 
-use super::tape::{FileSource, Tape, Tapes};
+use super::tape::FileSource;
 use crate::ledger::{LedgerBook, pull_feeds};
 use crate::net::{BlobError, FetchError, Net};
 use crate::store::{Store, StoreError};
@@ -102,7 +102,11 @@ pub(crate) struct Desk {
     pub spec: Signed<RunSpec>,
     /// Its terms of consent.
     pub policy: Policy,
-    base: Mutex<Option<Arc<Base>>>,
+    pub(super) base: Mutex<Option<Arc<Base>>>,
+    /// The newest model that was asked for, with its root.
+    pub(super) newest: tokio::sync::Mutex<Option<(FileHash, Arc<Weights>)>>,
+    /// Rounds whose results were computed and stored in this process.
+    pub(super) made: Mutex<BTreeSet<RoundId>>,
     config: Mutex<Option<ModelConfig>>,
     /// The held-out table is a file now.
     pub(super) held_out_written: OnceCell<()>,
@@ -120,6 +124,8 @@ impl Desk {
             spec,
             policy,
             base: Mutex::default(),
+            newest: tokio::sync::Mutex::default(),
+            made: Mutex::default(),
             config: Mutex::default(),
             held_out_written: OnceCell::new(),
         })
@@ -135,97 +141,6 @@ impl Desk {
         let config = ModelConfig::from_json(&bytes).map_err(|e| bad("the model", e))?;
         *self.config.lock().unwrap_or_else(PoisonError::into_inner) = Some(config.clone());
         Ok(config)
-    }
-
-    /// Everything that the round after `tip` starts from.
-    pub(crate) async fn base(&self, tip: &Tip) -> Result<Arc<Base>, DeskError> {
-        let cached = self.base.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(base) = cached.filter(|base| base.tip == *tip) {
-            return Ok(base);
-        }
-        self.have_model(tip).await?;
-        let weights_bytes = self.spec.value().model.weights_bytes;
-        let weights = self.source("the model", tip.model, weights_bytes, &[]).await?;
-        let state: Arc<dyn Source> = if tip.outer == FileHash::of(b"") {
-            Arc::new(Vec::new())
-        } else {
-            let most = self.spec.value().plan([0; 32]).state().bytes();
-            self.source("the outer state", tip.outer, most, &[]).await?
-        };
-        let required = self.frontier(tip.frontier, &[]).await?;
-        for (what, source, root) in
-            [("the model", &weights, tip.model), ("the outer state", &state, tip.outer)]
-        {
-            let found = tokio::task::block_in_place(|| hash_of(&**source));
-            if found.map_err(DeskError::Tape)? != root {
-                return Err(bad(what, "its bytes on this disk are damaged"));
-            }
-        }
-        let base = Base::new(tip.clone(), weights, state, required).map_err(DeskError::Tape)?;
-        let base = Arc::new(base);
-        *self.base.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&base));
-        Ok(base)
-    }
-
-    /// The model at `tip`, by the step from the one before it if that is here.
-    pub(crate) async fn weights_at(&self, tip: &Tip) -> Result<Weights, DeskError> {
-        self.have_model(tip).await?;
-        self.weights(tip.model).await
-    }
-
-    /// Makes the model at `tip` be here. A step costs a part of what the model does.
-    async fn have_model(&self, tip: &Tip) -> Result<(), DeskError> {
-        let blobs = self.means.net.blobs();
-        if blobs.has(tip.model).await {
-            return Ok(());
-        }
-        if let (Some((before, step)), Some(form)) =
-            (tip.step, self.spec.value().plan([0; 32]).step_form())
-            && blobs.has(before).await
-        {
-            let step = self.bytes("a step", step, form.step_bytes(), &[]).await?;
-            let before = self.weights(before).await?;
-            let after = tokio::task::block_in_place(|| apply_step(&form, &before, &step));
-            let after = after.map_err(|e| bad("a step", e))?.to_bytes();
-            if self.keep(after).await? == tip.model {
-                return Ok(());
-            }
-            return Err(bad("a step", "it does not lead to the certified model"));
-        }
-        let most = self.spec.value().model.weights_bytes;
-        self.fetch("the model", tip.model, most, &[]).await
-    }
-
-    /// The weights with this root.
-    pub(crate) async fn weights(&self, root: FileHash) -> Result<Weights, DeskError> {
-        let model = &self.spec.value().model;
-        let bytes = self.bytes("the model", root, model.weights_bytes, &[]).await?;
-        let weights = Weights::from_bytes(&bytes).map_err(|e: WeightsError| bad("the model", e))?;
-        if weights.parameters() as u64 == model.parameters {
-            Ok(weights)
-        } else {
-            Err(bad("the model", "it has another number of parameters than the run"))
-        }
-    }
-
-    /// Room for what the round after `base` comes to.
-    pub(super) fn tapes(&self, base: &Base) -> Result<Tapes, DeskError> {
-        let dir = self.means.net.blobs().directory();
-        let plan = self.spec.value().plan([0; 32]);
-        Tapes::new(&plan, base.weights.bytes(), dir)
-            .map_err(|e| DeskError::Data(format!("no room for a round's model: {e}")))
-    }
-
-    /// Stores a round's results, to be served.
-    pub(super) async fn keep_tapes(&self, tapes: Tapes) -> Result<(), DeskError> {
-        let blobs = self.means.net.blobs();
-        for tape in [tapes.weights, tapes.state, tapes.step] {
-            match tape {
-                Tape::Memory(memory) => drop(blobs.add_bytes(memory.into_bytes()).await?),
-                Tape::File { file, .. } => drop(blobs.add_path(file.path()).await?),
-            }
-        }
-        Ok(())
     }
 
     /// The frontier with this id.

@@ -220,7 +220,7 @@ pub(super) async fn build(
         check::build(run, spec, &base, &counted, rejected, frontier, &tapes.outputs(), threads)
     })
     .map_err(|e| DeskError::Work(e.to_string()))?;
-    desk.keep_tapes(tapes).await?;
+    desk.keep_tapes(&record, tapes).await?;
     Ok(record)
 }
 
@@ -248,7 +248,7 @@ async fn recompute(desk: &Desk, tip: Tip, record: &RoundRecord) -> Result<bool, 
     });
     match outcome {
         // A vote for it means that its model can be had here.
-        Ok(()) => desk.keep_tapes(tapes).await.map(|()| true),
+        Ok(()) => desk.keep_tapes(record, tapes).await.map(|()| true),
         Err(RecordError::Tape(_, error)) => Err(DeskError::Tape(error)),
         Err(error @ RecordError::Missing(..)) => Err(DeskError::Work(error.to_string())),
         Err(error) => {

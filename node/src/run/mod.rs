@@ -21,6 +21,7 @@ mod heard;
 mod jobs;
 mod journal;
 mod lists;
+mod models;
 mod proof;
 mod publish;
 mod refusal;

@@ -18,10 +18,14 @@ pub(super) struct UpdateSection {
     pub encoding: EncodingName,
     /// How many of 4,096 values an update has, for `top-k`.
     pub per_chunk: u32,
+    /// Of how many values one is in an update, for `max-of`.
+    pub group: u32,
     /// How a round's change is written; `none` for the whole model.
     pub step: StepName,
     /// How many of 4,096 values a step has, for `top-k`.
     pub step_per_chunk: u32,
+    /// Of how many values one is in a step, for `max-of`.
+    pub step_group: u32,
     /// The norm above which an update is rejected.
     pub norm_max: f64,
 }
@@ -31,8 +35,10 @@ impl Default for UpdateSection {
         Self {
             encoding: EncodingName::Int8,
             per_chunk: 64,
+            group: 8,
             step: StepName::Int8,
             step_per_chunk: 128,
+            step_group: 8,
             norm_max: 1_000.0,
         }
     }
@@ -46,6 +52,8 @@ pub(super) enum EncodingName {
     Int8,
     /// The largest of each chunk.
     TopK,
+    /// The largest of each group.
+    MaxOf,
     /// A bit a parameter.
     Sign,
 }
@@ -60,6 +68,8 @@ pub(super) enum StepName {
     Int8,
     /// The largest of each chunk.
     TopK,
+    /// The largest of each group.
+    MaxOf,
     /// A bit a parameter.
     Sign,
 }
@@ -69,6 +79,7 @@ impl UpdateSection {
         match self.encoding {
             EncodingName::Int8 => Encoding::Int8,
             EncodingName::TopK => Encoding::TopK { per_chunk: self.per_chunk },
+            EncodingName::MaxOf => Encoding::MaxOf { group: self.group },
             EncodingName::Sign => Encoding::Sign,
         }
     }
@@ -78,6 +89,7 @@ impl UpdateSection {
             StepName::None => None,
             StepName::Int8 => Some(Encoding::Int8),
             StepName::TopK => Some(Encoding::TopK { per_chunk: self.step_per_chunk }),
+            StepName::MaxOf => Some(Encoding::MaxOf { group: self.step_group }),
             StepName::Sign => Some(Encoding::Sign),
         }
     }

@@ -23,6 +23,9 @@ use super::{evaluation, publish};
 use crate::clock::{now_ms, steady_ms};
 use crate::net::Topic;
 
+/// Of so many rounds a trainer keeps one's model, for others and for its own restart.
+const KEPT_EVERY: u64 = 8;
+
 pub(super) struct Task {
     pub(super) desk: Arc<Desk>,
     pub(super) round: Round,
@@ -307,9 +310,13 @@ impl Task {
         }
         self.evaluating.insert(tip.round);
         let (desk, commands) = (Arc::clone(&self.desk), self.commands.clone());
+        let keeps = self.round.is_finished() || tip.round.is_multiple_of(KEPT_EVERY);
         self.spawn(async move {
             let round = tip.round;
-            evaluation::evaluate_round(&desk, tip).await;
+            evaluation::evaluate_round(&desk, tip.clone()).await;
+            if keeps && let Err(error) = desk.keep_model(&tip).await {
+                tracing::info!(round, %error, "the model is not kept");
+            }
             // A closed channel means that the node stops.
             let _ = commands.send(Command::Evaluated(round)).await;
             None

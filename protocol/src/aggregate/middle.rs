@@ -1,19 +1,19 @@
 //! The middle of many values, parameter by parameter: trimmed mean and median.
 //!
-//! Values are sorted as floats, which hold each one exactly, by a network that has no branches (odd-even
-//! merging: Batcher 1968), many parameters at once. Each is a multiple of 2^-32 below 2^7, so the
-//! sum of at most 2^14 of them is exact in a double, whatever the order.
+//! Values are floats, which hold each one exactly, as integers in the same order, sorted by a network that
+//! has no branches (odd-even merging: Batcher 1968), many parameters at once. Each is a multiple of 2^-32
+//! below 2^7, so the sum of at most 2^14 of them is exact in a double, whatever the order.
 //!
 //! Invariants: depends on the set of values alone. What it is not: weighted.
 
 use super::FRACTION_BITS;
 use crate::kernel::kernel;
-use crate::update::{CHUNK, Chunk, Values};
+use crate::update::{BLOCK, CHUNK, Chunk, Values, nearest, power_of_two};
 
 /// Parameters that are sorted at once.
 const LANES: usize = 16;
 /// One update's values of them.
-pub(super) type Lanes = [f32; LANES];
+pub(super) type Lanes = [i32; LANES];
 
 /// What is left of `count` sorted values, and how to take their mean.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ kernel! {
     /// Takes the means of a chunk's parameters: `rows` has one row of values an update.
     pub(super) fn means<'a>(
         middle: &'a Middle,
-        rows: &'a [[f32; CHUNK]],
+        rows: &'a [[i32; CHUNK]],
         room: &'a mut Vec<Lanes>,
         means: &'a mut [i64],
     ) -> () {
@@ -37,15 +37,22 @@ kernel! {
 }
 
 kernel! {
-    /// Writes a chunk's values as a row, so many 256ths of them.
+    /// Writes a chunk's values as a row, so many 256ths of them, to the nearest multiple of their step.
     pub(super) fn write_row<'a>(
         chunk: &'a Chunk<'a>,
         discount: u16,
         room: &'a mut Values,
-        row: &'a mut [f32; CHUNK],
+        row: &'a mut [i32; CHUNK],
     ) -> () {
         chunk.expand(room);
-        room.write(row, discount);
+        for (block, row) in row.chunks_exact_mut(BLOCK).enumerate() {
+            let step = power_of_two(room.shifts[block]);
+            let steps = &room.steps[block * BLOCK..(block + 1) * BLOCK];
+            for (key, q) in row.iter_mut().zip(steps) {
+                let q = (i32::from(*q) * i32::from(discount) + 128) >> 8;
+                *key = key_of(q as f32 * step);
+            }
+        }
     }
 }
 
@@ -63,9 +70,9 @@ impl Middle {
     }
 
     #[inline(always)]
-    fn means(&self, rows: &[[f32; CHUNK]], room: &mut Vec<Lanes>, means: &mut [i64]) {
+    fn means(&self, rows: &[[i32; CHUNK]], room: &mut Vec<Lanes>, means: &mut [i64]) {
         // A few rows are sorted in registers; what is missing sorts behind all others.
-        let mut few = [[f32::INFINITY; LANES]; FEW];
+        let mut few = [[i32::MAX; LANES]; FEW];
         for (tile, means) in means.chunks_mut(LANES).enumerate() {
             let mut sums = [0.0f64; LANES];
             if rows.len() <= FEW {
@@ -84,7 +91,7 @@ impl Middle {
             }
             const ONE: f64 = (1u64 << FRACTION_BITS) as f64;
             for (mean, sum) in means.iter_mut().zip(sums) {
-                *mean = self.divisor.divide((sum * ONE) as i64);
+                *mean = self.divisor.divide(nearest(sum * ONE));
             }
         }
     }
@@ -93,21 +100,35 @@ impl Middle {
     fn add(&self, rows: &[Lanes], sums: &mut [f64; LANES]) {
         for row in &rows[self.from..self.to] {
             for (sum, value) in sums.iter_mut().zip(row) {
-                *sum += f64::from(*value);
+                *sum += f64::from(value_of(*value));
             }
         }
     }
 }
 
+/// An integer that is in the order of floats, and back: negative ones are turned round.
+#[inline(always)]
+fn key_of(value: f32) -> i32 {
+    let bits = value.to_bits() as i32;
+    bits ^ ((bits >> 31) as u32 >> 1) as i32
+}
+
+#[inline(always)]
+fn value_of(key: i32) -> f32 {
+    f32::from_bits((key ^ ((key >> 31) as u32 >> 1) as i32) as u32)
+}
+
 /// The smaller and the larger of each pair.
 #[inline(always)]
-fn ordered(mut one: Lanes, mut other: Lanes) -> (Lanes, Lanes) {
-    for (a, b) in one.iter_mut().zip(&mut other) {
-        let (x, y) = (*a, *b);
-        *a = if x < y { x } else { y };
-        *b = if x > y { x } else { y };
+fn ordered(one: Lanes, other: Lanes) -> (Lanes, Lanes) {
+    let (mut low, mut high) = (one, one);
+    for (low, other) in low.iter_mut().zip(&other) {
+        *low = (*low).min(*other);
     }
-    (one, other)
+    for (high, other) in high.iter_mut().zip(&other) {
+        *high = (*high).max(*other);
+    }
+    (low, high)
 }
 
 /// Rows that are sorted in registers.

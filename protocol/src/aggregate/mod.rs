@@ -254,10 +254,10 @@ struct Means<'a> {
     contributions: &'a [Contribution<'a>],
     shares: &'a [i32],
     middle: Option<&'a Middle>,
-    tapes: Tapes,
+    tapes: Tapes<'a>,
     mean: Mean,
     room: Values,
-    rows: Vec<[f32; CHUNK]>,
+    rows: Vec<[i32; CHUNK]>,
     lanes: Vec<middle::Lanes>,
 }
 
@@ -277,7 +277,7 @@ impl<'a> Means<'a> {
             tapes: Tapes::default(),
             mean: Mean::new(contributions.len()),
             room: Values::default(),
-            rows: vec![[0.0; CHUNK]; rows],
+            rows: vec![[0; CHUNK]; rows],
             lanes: Vec::new(),
         }
     }

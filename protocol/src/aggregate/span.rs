@@ -43,25 +43,34 @@ impl Spans {
 
 /// What was read of every update for one piece.
 #[derive(Debug, Default)]
-pub(super) struct Tapes {
-    tapes: Vec<Vec<u8>>,
+pub(super) struct Tapes<'a> {
+    /// Bytes that are not in memory already.
+    rooms: Vec<Vec<u8>>,
+    slices: Vec<Option<&'a [u8]>>,
     start: u64,
 }
 
-impl Tapes {
+impl<'a> Tapes<'a> {
     pub(super) fn read(
         &mut self,
         form: &UpdateForm,
-        contributions: &[Contribution<'_>],
+        contributions: &[Contribution<'a>],
         chunks: &Range<usize>,
     ) -> Result<(), AggregateError> {
-        self.tapes.resize_with(contributions.len(), Vec::new);
+        self.rooms.resize_with(contributions.len(), Vec::new);
+        self.slices.clear();
         let (start, end) =
             (form.chunk_range(chunks.start).start, form.chunk_range(chunks.end - 1).end);
         self.start = start;
-        for (tape, contribution) in self.tapes.iter_mut().zip(contributions) {
-            tape.resize((end - start) as usize, 0);
-            contribution.source.read_at(UPDATE_HEAD_BYTES as u64 + start, tape)?;
+        let at = UPDATE_HEAD_BYTES as u64 + start;
+        for (room, contribution) in self.rooms.iter_mut().zip(contributions) {
+            let source = contribution.source;
+            let slice = source.slice(at, (end - start) as usize);
+            self.slices.push(slice);
+            if slice.is_none() {
+                room.resize((end - start) as usize, 0);
+                source.read_at(at, room)?;
+            }
         }
         Ok(())
     }
@@ -69,7 +78,8 @@ impl Tapes {
     /// A chunk of one update.
     pub(super) fn chunk(&self, form: &UpdateForm, update: usize, at: usize) -> &[u8] {
         let range = form.chunk_range(at);
-        &self.tapes[update][(range.start - self.start) as usize..(range.end - self.start) as usize]
+        let bytes = self.slices[update].unwrap_or(&self.rooms[update]);
+        &bytes[(range.start - self.start) as usize..(range.end - self.start) as usize]
     }
 }
 

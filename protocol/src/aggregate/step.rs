@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::outer::{MEMORY_MAX, Outer};
 use super::{AggregateError, FRACTION_BITS, Inputs, Outputs, Plan};
 use crate::kernel::kernel;
-use crate::update::{CHUNK, Chunk, UpdateError, UpdateForm, Values, check, quantise};
+use crate::update::{BLOCK, CHUNK, Chunk, UpdateError, UpdateForm, Values, check, quantise};
 use crate::weights::{VALUE_MAX, Weights, WeightsError};
 
 /// Moves one piece after another.
@@ -150,10 +150,19 @@ kernel! {
 const LIMIT: i64 = (VALUE_MAX as i64) << FRACTION_BITS;
 const ONE: f64 = (1u64 << FRACTION_BITS) as f64;
 
-/// The multiple of 2^-32 at or next to `value` towards zero; exact arithmetic on the double.
+/// The multiple of 2^-32 at or next to `value` towards zero, from its bits: `1.m * 2^(e - 127)`. A cast would
+/// not be done on many at once.
 #[inline(always)]
 fn to_fixed(value: f32) -> i64 {
-    (f64::from(value) * ONE) as i64
+    let bits = value.to_bits();
+    let exponent = (bits >> 23) & 0xff;
+    let mantissa = u64::from((bits & 0x7f_ffff) | u32::from(exponent > 0) << 23);
+    // Everything below 2^-32 is shifted out; a weight is at most 2^20.
+    let left = exponent.saturating_sub(118).min(39);
+    let right = 118u32.saturating_sub(exponent).min(63);
+    let magnitude = ((mantissa << left) >> right) as i64;
+    let minus = -i64::from(bits >> 31);
+    (magnitude ^ minus) - minus
 }
 
 /// The nearest float, ties to even. `+ 0.0` makes one zero of two.
@@ -173,13 +182,23 @@ pub fn apply_step(form: &UpdateForm, base: &Weights, step: &[u8]) -> Result<Weig
     for (at, values) in values.chunks_mut(CHUNK).enumerate() {
         let range = form.chunk_range(at);
         let bytes = &step[range.start as usize..range.end as usize];
-        Chunk::split(&form.encoding, values.len(), bytes).expand(&mut room);
-        for (i, value) in values.iter_mut().enumerate() {
-            let change = i64::from(room.steps[i]) << room.shifts[i / crate::update::BLOCK];
-            *value = from_fixed(to_fixed(*value).saturating_add(change));
-        }
+        let chunk = Chunk::split(&form.encoding, values.len(), bytes);
+        apply_chunk(&chunk, &mut room, values);
     }
     Ok(Weights::from_flat(base.layout().to_vec(), values)?)
+}
+
+kernel! {
+    fn apply_chunk<'a>(chunk: &'a Chunk<'a>, room: &'a mut Values, values: &'a mut [f32]) -> () {
+        chunk.expand(room);
+        for (block, values) in values.chunks_mut(BLOCK).enumerate() {
+            let steps = &room.steps[block * BLOCK..(block + 1) * BLOCK];
+            for (value, step) in values.iter_mut().zip(steps) {
+                let change = i64::from(*step) << room.shifts[block];
+                *value = from_fixed(to_fixed(*value).saturating_add(change));
+            }
+        }
+    }
 }
 
 /// Why a step could not be applied.
@@ -199,4 +218,21 @@ pub enum StepError {
     /// The result is no model.
     #[error("the step makes no model: {0}")]
     Weights(#[from] WeightsError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conversions_are_those_of_the_language() {
+        let values =
+            [0.0, -0.0, 1.0, -1.0, 1e-9, -1e-9, 1e-10, 2.3e-10, -2.4e-10, 1e-40, VALUE_MAX];
+        let more = (0..100_000u32).map(|at| f32::from_bits(at.wrapping_mul(2_654_435_761)));
+        for value in values.into_iter().chain(more).filter(|value| value.abs() <= VALUE_MAX) {
+            assert_eq!(to_fixed(value), (f64::from(value) * ONE) as i64, "{value}");
+            let back = from_fixed(to_fixed(value));
+            assert!((back - value).abs() <= value.abs() * 1e-7 + 2.4e-10, "{value} {back}");
+        }
+    }
 }

@@ -19,6 +19,11 @@ pub trait Source: Send + Sync {
 
     /// Fills `into` from the bytes at `at`; an error if there are not so many.
     fn read_at(&self, at: u64, into: &mut [u8]) -> Result<(), TapeError>;
+
+    /// So many bytes at `at` without copying them, if they are in memory.
+    fn slice(&self, _at: u64, _bytes: usize) -> Option<&[u8]> {
+        None
+    }
 }
 
 /// Bytes that can be written anywhere.
@@ -38,6 +43,10 @@ impl Source for [u8] {
         into.copy_from_slice(found.ok_or_else(|| TapeError("the bytes end too early".into()))?);
         Ok(())
     }
+
+    fn slice(&self, at: u64, bytes: usize) -> Option<&[u8]> {
+        self.get(usize::try_from(at).ok()?..)?.get(..bytes)
+    }
 }
 
 impl Source for Vec<u8> {
@@ -47,6 +56,10 @@ impl Source for Vec<u8> {
 
     fn read_at(&self, at: u64, into: &mut [u8]) -> Result<(), TapeError> {
         self.as_slice().read_at(at, into)
+    }
+
+    fn slice(&self, at: u64, bytes: usize) -> Option<&[u8]> {
+        self.as_slice().slice(at, bytes)
     }
 }
 

@@ -243,7 +243,12 @@ fn what_cannot_be_aggregated_is_named() {
 /// The step says what moves the model, and the rest is not lost.
 #[test]
 fn steps_move_a_model_as_the_round_does() {
-    for encoding in [Encoding::Int8, Encoding::TopK { per_chunk: 64 }, Encoding::Sign] {
+    for encoding in [
+        Encoding::Int8,
+        Encoding::TopK { per_chunk: 64 },
+        Encoding::MaxOf { group: 8 },
+        Encoding::Sign,
+    ] {
         let deltas: Vec<_> = (0..3).map(|at| (1, wave(at, 5000, 0.1))).collect();
         let mut exact = Scene::new(MEAN, vec![0.0; 5000], &deltas);
         exact.plan.outer = Outer::Nesterov { rate_milli: 700, momentum_milli: 500 };
@@ -295,7 +300,8 @@ proptest! {
         count in 1usize..12,
         parameters in prop_oneof![1usize..700, 4000usize..4200, Just(9000)],
         encoding in prop_oneof![
-            Just(Encoding::Int8), Just(Encoding::Sign), Just(Encoding::TopK { per_chunk: 40 })],
+            Just(Encoding::Int8), Just(Encoding::Sign), Just(Encoding::TopK { per_chunk: 40 }),
+            Just(Encoding::MaxOf { group: 8 })],
         step in prop_oneof![Just(None), Just(Some(Encoding::Int8)), Just(Some(Encoding::Sign))],
         momentum in any::<bool>(),
         order in any::<u64>(),

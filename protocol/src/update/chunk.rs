@@ -17,11 +17,15 @@ pub enum Chunk<'a> {
         steps: &'a [u8],
     },
     /// Some parameters, at two levels.
-    TopK {
+    Some {
         /// Exponent, low and high.
         head: [u8; 3],
-        /// Their places, 12 bits each.
+        /// Their places.
         places: &'a [u8],
+        /// Bits of each.
+        place_bits: usize,
+        /// Whether they count from the start of a group, of which each has one.
+        grouped: bool,
         /// Sign and level, 2 bits each.
         levels: &'a [u8],
         /// How many they are.
@@ -62,20 +66,6 @@ impl Values {
     }
 }
 
-impl Values {
-    /// Writes each value as a float, so many 256ths of it: to the nearest multiple of its block's step.
-    #[inline(always)]
-    pub(crate) fn write(&self, row: &mut [f32; CHUNK], discount: u16) {
-        for (block, row) in row.chunks_exact_mut(BLOCK).enumerate() {
-            let step = power_of_two(self.shifts[block]);
-            let steps = &self.steps[block * BLOCK..(block + 1) * BLOCK];
-            for (value, q) in row.iter_mut().zip(steps) {
-                *value = ((i32::from(*q) * i32::from(discount) + 128) >> 8) as f32 * step;
-            }
-        }
-    }
-}
-
 impl<'a> Chunk<'a> {
     /// The parts of a chunk of so many parameters.
     ///
@@ -89,11 +79,12 @@ impl<'a> Chunk<'a> {
                 let (exponents, steps) = bytes.split_at(parameters.div_ceil(BLOCK));
                 Self::Int8 { exponents, steps }
             }
-            Encoding::TopK { .. } => {
-                let kept = encoding.kept(parameters);
+            Encoding::TopK { .. } | Encoding::MaxOf { .. } => {
+                let (kept, place_bits) = (encoding.kept(parameters), encoding.place_bits());
                 let (head, rest) = bytes.split_first_chunk().expect("its length was compared");
-                let (places, levels) = rest.split_at((12 * kept).div_ceil(8));
-                Self::TopK { head: *head, places, levels, kept, parameters }
+                let (places, levels) = rest.split_at((place_bits * kept).div_ceil(8));
+                let grouped = matches!(encoding, Encoding::MaxOf { .. });
+                Self::Some { head: *head, places, place_bits, grouped, levels, kept, parameters }
             }
             Encoding::Sign => {
                 let (head, signs) = bytes.split_first_chunk().expect("its length was compared");
@@ -119,7 +110,15 @@ impl<'a> Chunk<'a> {
                 }
                 Ok(sum)
             }
-            Self::TopK { head: [exponent, low, high], kept, parameters, levels, places } => {
+            Self::Some {
+                head: [exponent, low, high],
+                kept,
+                parameters,
+                levels,
+                places,
+                place_bits,
+                ..
+            } => {
                 let shift = check_exponent(exponent)?;
                 if low > high || high > STEPS_MAX as u8 {
                     return Err("levels out of range");
@@ -138,7 +137,7 @@ impl<'a> Chunk<'a> {
                     bits.is_multiple_of(8)
                         || bytes.last().is_none_or(|last| last >> (bits % 8) == 0)
                 };
-                if !used(places, 12 * kept) || !used(levels, 2 * kept) {
+                if !used(places, place_bits * kept) || !used(levels, 2 * kept) {
                     return Err("bits that nothing uses");
                 }
                 Ok(u128::from(sum) << (2 * shift))
@@ -162,7 +161,7 @@ impl<'a> Chunk<'a> {
     pub(crate) fn shift(&self, block: usize) -> u32 {
         match *self {
             Self::Int8 { exponents, .. } => shift_of(exponents[block]),
-            Self::TopK { head, .. } => shift_of(head[0]),
+            Self::Some { head, .. } => shift_of(head[0]),
             Self::Sign { head, .. } => shift_of(head[0]),
         }
     }
@@ -172,7 +171,7 @@ impl<'a> Chunk<'a> {
     pub(crate) fn add_sparse(&self, sums: &mut [i32], factor: i32) {
         match *self {
             Self::Int8 { .. } => {}
-            Self::TopK { kept, .. } => {
+            Self::Some { kept, .. } => {
                 for at in 0..kept {
                     sums[self.place(at) % CHUNK] += i32::from(self.step(at)) * factor;
                 }
@@ -203,7 +202,7 @@ impl<'a> Chunk<'a> {
                     *into = *step as i8;
                 }
             }
-            Self::TopK { head, kept, .. } => {
+            Self::Some { head, kept, .. } => {
                 into.shifts.fill(shift_of(head[0]) as u8);
                 for at in 0..kept {
                     into.steps[self.place(at) % CHUNK] = self.step(at);
@@ -220,23 +219,22 @@ impl<'a> Chunk<'a> {
         }
     }
 
-    /// Where the `at`th value of a `top-k` chunk belongs.
+    /// Where the `at`th value of some belongs.
     #[inline(always)]
     fn place(&self, at: usize) -> usize {
-        let Self::TopK { places, .. } = self else { return at };
-        let first = at / 2 * 3;
-        let word = |at: usize| usize::from(places[first + at]);
-        if at.is_multiple_of(2) {
-            word(0) | (word(1) & 0x0f) << 8
-        } else {
-            word(1) >> 4 | word(2) << 4
-        }
+        let Self::Some { places, place_bits, grouped, .. } = self else { return at };
+        let first = at * place_bits;
+        // At most 12 bits, in at most three bytes.
+        let byte = |n: usize| u32::from(places.get(first / 8 + n).copied().unwrap_or(0)) << (8 * n);
+        let word = (byte(0) | byte(1) | byte(2)) >> (first % 8);
+        let place = word as usize & ((1 << place_bits) - 1);
+        if *grouped { place + (at << place_bits) } else { place }
     }
 
-    /// The `at`th value of a `top-k` chunk.
+    /// The `at`th value of some.
     #[inline(always)]
     fn step(&self, at: usize) -> i8 {
-        let Self::TopK { head: [_, low, high], levels, .. } = self else { return 0 };
+        let Self::Some { head: [_, low, high], levels, .. } = self else { return 0 };
         let bits = levels[at / 4] >> (at % 4 * 2);
         let level = if bits & 2 == 0 { *low as i8 } else { *high as i8 };
         if bits & 1 == 0 { level } else { -level }

@@ -22,6 +22,7 @@ mod chunk;
 mod encoding;
 mod quantise;
 
+pub(crate) use chunk::power_of_two;
 pub use chunk::{Chunk, Values};
 pub use encoding::{Encoding, UpdateForm};
 pub use quantise::quantise;
@@ -94,14 +95,10 @@ impl Update {
         bytes.extend(trainer.as_bytes());
         let mut values = Vec::with_capacity(CHUNK);
         for (delta, residual) in delta.chunks(CHUNK).zip(residual.chunks_mut(CHUNK)) {
-            let sums =
-                residual.iter().zip(delta).map(|(a, b)| to_fixed(f64::from(*a) + f64::from(*b)));
-            values.clear();
-            values.extend(sums);
+            values.resize(delta.len(), 0);
+            sum_up(delta, residual, &mut values);
             quantise(&form.encoding, &mut values, &mut bytes);
-            for (residual, left) in residual.iter_mut().zip(&values) {
-                *residual = (*left as f64 / ONE) as f32;
-            }
+            put_back(&values, residual);
         }
         let norm_squared = check(form, &bytes[UPDATE_HEAD_BYTES..]).expect("made here");
         Self { bytes, norm_squared }
@@ -155,6 +152,10 @@ impl Source for Update {
 
     fn read_at(&self, at: u64, into: &mut [u8]) -> Result<(), TapeError> {
         self.bytes.read_at(at, into)
+    }
+
+    fn slice(&self, at: u64, bytes: usize) -> Option<&[u8]> {
+        self.bytes.slice(at, bytes)
     }
 }
 
@@ -233,9 +234,35 @@ kernel! {
 
 const ONE: f64 = (1u64 << FRACTION_BITS) as f64;
 
-/// The nearest multiple of 2^-32, ties to even; zero if it is not finite.
-fn to_fixed(value: f64) -> i64 {
-    if value.is_finite() { (value * ONE).round_ties_even() as i64 } else { 0 }
+kernel! {
+    /// Sums to the nearest multiple of 2^-32, ties to even; zero if one is not finite.
+    fn sum_up<'a>(delta: &'a [f32], residual: &'a [f32], sums: &'a mut [i64]) -> () {
+        for ((delta, residual), sum) in delta.iter().zip(residual).zip(sums) {
+            let exact = (f64::from(*delta) + f64::from(*residual)) * ONE;
+            // Infinities end here, and what is not a number is not below anything.
+            let held = if exact.abs() < SUM_MAX { exact } else { 0.0 };
+            *sum = nearest(held);
+        }
+    }
+}
+
+kernel! {
+    fn put_back<'a>(left: &'a [i64], residual: &'a mut [f32]) -> () {
+        for (residual, left) in residual.iter_mut().zip(left) {
+            *residual = (*left as f64 / ONE) as f32;
+        }
+    }
+}
+
+/// The largest sum that is sent, in units of 2^-32; a parameter that moves by half a million is lost.
+const SUM_MAX: f64 = (1u64 << 51) as f64;
+
+/// The nearest integer of a double below 2^51, ties to even: added to 1.5 * 2^52 it stands in the low bits.
+/// A cast would not be done on many at once.
+#[inline(always)]
+pub(crate) fn nearest(value: f64) -> i64 {
+    const SHIFT: f64 = 1.5 * (1u64 << 52) as f64;
+    (value + SHIFT).to_bits() as i64 - SHIFT.to_bits() as i64
 }
 
 #[cfg(test)]

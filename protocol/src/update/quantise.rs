@@ -4,6 +4,7 @@
 //! pass `Chunk::check`; bytes and what is left add up to the values. What it is not: reversible.
 
 use super::{BLOCK, CHUNK, EXPONENT_MIN, Encoding, STEPS_MAX};
+use crate::kernel::kernel;
 
 /// The largest magnitude that is quantised; beyond, it is left for later.
 const VALUE_MAX: i64 = 1 << 50;
@@ -13,7 +14,7 @@ const VALUE_MAX: i64 = 1 << 50;
 pub fn quantise(encoding: &Encoding, values: &mut [i64], out: &mut Vec<u8>) {
     match encoding {
         Encoding::Int8 => int8(values, out),
-        Encoding::TopK { .. } => top_k(encoding.kept(values.len()), values, out),
+        Encoding::TopK { .. } | Encoding::MaxOf { .. } => some(encoding, values, out),
         Encoding::Sign => sign(values, out),
     }
 }
@@ -22,25 +23,40 @@ fn int8(values: &mut [i64], out: &mut Vec<u8>) {
     let exponents = out.len();
     out.resize(exponents + values.len().div_ceil(BLOCK), 0);
     for (block, values) in values.chunks_mut(BLOCK).enumerate() {
-        let largest = values.iter().fold(0, |max, value| max.max(value.unsigned_abs()));
-        let shift = shift_for(largest);
+        let (shift, steps) = quantise_block(values);
         out[exponents + block] = exponent(shift);
-        out.extend(values.iter_mut().map(|value| {
-            let step = steps(*value, shift);
-            *value -= i64::from(step) << shift;
-            step as u8
-        }));
+        out.extend_from_slice(&steps[..values.len()]);
     }
 }
 
-fn top_k(kept: usize, values: &mut [i64], out: &mut Vec<u8>) {
+kernel! {
+    /// The shift and the steps of a block; leaves what they do not say.
+    fn quantise_block<'a>(values: &'a mut [i64]) -> (u32, [u8; BLOCK]) {
+        let largest = values.iter().fold(0, |max, value| max.max(value.unsigned_abs()));
+        let shift = shift_for(largest);
+        let mut bytes = [0; BLOCK];
+        for (byte, value) in bytes.iter_mut().zip(values) {
+            let step = steps(*value, shift);
+            *value -= i64::from(step) << shift;
+            *byte = step as u8;
+        }
+        (shift, bytes)
+    }
+}
+
+fn some(encoding: &Encoding, values: &mut [i64], out: &mut Vec<u8>) {
     // The magnitude above, the place below: of equal ones the first counts as larger.
     let key = |(at, value): (usize, &i64)| {
         let magnitude = value.unsigned_abs().min(VALUE_MAX as u64);
         magnitude << 12 | (CHUNK - 1 - at) as u64
     };
     let mut keys: Vec<u64> = values.iter().enumerate().map(key).collect();
-    if kept < keys.len() {
+    let place_bits = encoding.place_bits();
+    if let Encoding::MaxOf { .. } = encoding {
+        let groups = keys.chunks(1 << place_bits);
+        keys = groups.map(|group| group.iter().copied().max().unwrap_or(0)).collect();
+    } else if encoding.kept(values.len()) < keys.len() {
+        let kept = encoding.kept(values.len());
         keys.select_nth_unstable_by(kept, |a, b| b.cmp(a));
         keys.truncate(kept);
     }
@@ -53,13 +69,17 @@ fn top_k(kept: usize, values: &mut [i64], out: &mut Vec<u8>) {
         .map(|(rank, key)| (CHUNK - 1 - (*key as usize & (CHUNK - 1)), rank < highs))
         .collect();
     kept.sort_unstable();
-    for pair in kept.chunks(2) {
-        let (first, second) = (pair[0].0, pair.get(1).map(|pair| pair.0));
-        out.push(first as u8);
-        match second {
-            Some(second) => out.extend([(first >> 8 | second << 4) as u8, (second >> 4) as u8]),
-            None => out.push((first >> 8) as u8),
+    let (mut word, mut bits) = (0, 0);
+    for (place, _) in &kept {
+        word |= (place & ((1 << place_bits) - 1)) << bits;
+        bits += place_bits;
+        while bits >= 8 {
+            out.push(word as u8);
+            (word, bits) = (word >> 8, bits - 8);
         }
+    }
+    if bits > 0 {
+        out.push(word as u8);
     }
     for four in kept.chunks(4) {
         let mut byte = 0;
@@ -120,6 +140,7 @@ fn sign(values: &mut [i64], out: &mut Vec<u8>) {
 }
 
 /// The smallest shift at which `largest` is at most 127 steps.
+#[inline(always)]
 fn shift_for(largest: u64) -> u32 {
     let largest = largest.min(VALUE_MAX as u64);
     // 127 steps reach everything of seven bits but what rounding would lift above.
@@ -130,6 +151,7 @@ fn shift_for(largest: u64) -> u32 {
 }
 
 /// The nearest number of steps, halves up, within range.
+#[inline(always)]
 fn steps(value: i64, shift: u32) -> i8 {
     let value = value.clamp(-VALUE_MAX, VALUE_MAX);
     let half = if shift == 0 { 0 } else { 1 << (shift - 1) };

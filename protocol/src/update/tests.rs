@@ -14,6 +14,7 @@ fn encodings() -> impl Strategy<Value = Encoding> {
         Just(Encoding::Int8),
         Just(Encoding::Sign),
         (1u32..=64).prop_map(|per_chunk| Encoding::TopK { per_chunk }),
+        (1u32..=8).prop_map(|bits| Encoding::MaxOf { group: 1 << bits }),
         Just(Encoding::TopK { per_chunk: 4096 }),
     ]
 }
@@ -92,11 +93,30 @@ fn lengths_are_those_of_the_format() {
     assert_eq!(bytes(Encoding::TopK { per_chunk: 64 }, 4096), 3 + 96 + 16);
     // A chunk of 100 keeps 2 of them.
     assert_eq!(bytes(Encoding::TopK { per_chunk: 64 }, 4196), 115 + 3 + 3 + 1);
+    assert_eq!(bytes(Encoding::MaxOf { group: 8 }, 4096), 3 + 192 + 128);
+    assert_eq!(bytes(Encoding::MaxOf { group: 32 }, 33), 3 + 2 + 1);
     assert_eq!(bytes(Encoding::Sign, 4096), 2 + 512);
     assert_eq!(bytes(Encoding::Sign, 3), 2 + 1);
     let dense = 4 * 10_000_000;
     assert!(dense / bytes(Encoding::TopK { per_chunk: 64 }, 10_000_000) >= 142);
     assert!(dense / bytes(Encoding::TopK { per_chunk: 180 }, 10_000_000) >= 50);
+    assert!(dense / bytes(Encoding::MaxOf { group: 8 }, 10_000_000) >= 50);
+    assert!(dense / bytes(Encoding::MaxOf { group: 32 }, 10_000_000) >= 142);
+}
+
+#[test]
+fn the_largest_of_each_group_is_sent() {
+    let form = UpdateForm { encoding: Encoding::MaxOf { group: 8 }, parameters: 30 };
+    let mut delta: Vec<f32> = (0..30).map(|at| 0.01 + 0.001 * at as f32).collect();
+    for (at, value) in [(3, 1.0), (8, -1.0), (20, 0.5), (29, -0.5)] {
+        delta[at] = value;
+    }
+    let update = Update::make(&form, trainer(), &delta, &mut [0.0; 30]);
+    let sent: Vec<usize> = (0..30).filter(|at| update.values(&form)[*at] != 0.0).collect();
+    assert_eq!(sent, [3, 8, 20, 29]);
+    for at in sent {
+        assert!((update.values(&form)[at] - delta[at]).abs() < 0.01);
+    }
 }
 
 #[test]
@@ -121,7 +141,12 @@ fn the_largest_are_sent_at_two_levels() {
 
 #[test]
 fn what_one_round_loses_the_next_ones_send() {
-    for encoding in [Encoding::Int8, Encoding::TopK { per_chunk: 64 }, Encoding::Sign] {
+    for encoding in [
+        Encoding::Int8,
+        Encoding::TopK { per_chunk: 64 },
+        Encoding::MaxOf { group: 16 },
+        Encoding::Sign,
+    ] {
         let parameters = 1000;
         let form = UpdateForm { encoding, parameters };
         let delta: Vec<f32> =

@@ -170,7 +170,12 @@ fn spec(scenario: &Scenario, seed: &Seed, weights: &Weights, policy: &Policy) ->
         aggregate: AggregateSpec {
             update: one_of(
                 &mut rng,
-                &[Encoding::Int8, Encoding::TopK { per_chunk: 400 }, Encoding::Sign],
+                &[
+                    Encoding::Int8,
+                    Encoding::MaxOf { group: 8 },
+                    Encoding::TopK { per_chunk: 400 },
+                    Encoding::Sign,
+                ],
             ),
             step: one_of(&mut rng, &[None, Some(Encoding::Int8), Some(Encoding::Sign)]),
             norm_max_milli: 100_000,
