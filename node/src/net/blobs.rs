@@ -29,10 +29,12 @@ use iroh_blobs::{BlobFormat, BlobsProtocol, Hash};
 use libp2p::futures::StreamExt;
 use protocol::limits::{DATA_CONNECT_TIMEOUT_MS, FETCHES_MAX};
 use protocol::{FileHash, PublicKey, SecretKey};
+use tempfile::NamedTempFile;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 
+use super::blob_files::{MADE, file_of, sync_blob, sync_directory, temporary_file};
 use super::callers::{Callers, Serving};
 use super::serve::{self, serving_events};
 use super::sources::Sources;
@@ -144,6 +146,7 @@ impl Blobs {
         let store = FsStore::load(directory).await.map_err(|e| opening(e.to_string()))?;
         // The store's own paths are made from this one, so it must not depend on where we run.
         let directory = std::path::absolute(directory).map_err(|e| opening(e.to_string()))?;
+        std::fs::create_dir_all(directory.join(MADE)).map_err(|e| opening(e.to_string()))?;
         let lookup = MemoryLookup::new();
         let endpoint = bind(key, address, lookup.clone()).await?;
         let (events, received) = serving_events();
@@ -200,6 +203,22 @@ impl Blobs {
         Ok((hash, self.size(hash).await?))
     }
 
+    /// Keeps a file that was made here and has this hash, without copying it.
+    pub async fn adopt(&self, file: NamedTempFile, hash: FileHash) -> Result<(), BlobError> {
+        let path = self.inner.directory.join(MADE).join(hash.to_string());
+        let file_error = |source| BlobError::File { step: "keeping", path: path.clone(), source };
+        file.persist(&path).map_err(|error| file_error(error.error))?;
+        let (format, mode) = (BlobFormat::Raw, ImportMode::TryReference);
+        let options = AddPathOptions { path: path.clone(), format, mode };
+        let added = self.inner.store.blobs().add_path_with_opts(options).temp_tag().await;
+        let added = added.map_err(|e| file_error(io::Error::other(e.to_string())))?;
+        if FileHash::from_bytes(*added.hash().as_bytes()) != hash {
+            std::fs::remove_file(&path).map_err(file_error)?;
+            return Err(BlobError::Damaged(hash));
+        }
+        self.keep(hash).await
+    }
+
     /// Whether the whole blob is here. False also if the store cannot say.
     pub async fn has(&self, hash: FileHash) -> bool {
         self.size(hash).await.is_ok()
@@ -237,8 +256,7 @@ impl Blobs {
 
     /// The file of a blob that is here, if it is large enough to have one; its reader looks at the hash.
     pub fn file(&self, hash: FileHash) -> Option<PathBuf> {
-        let path = self.inner.directory.join("data").join(format!("{hash}.data"));
-        path.exists().then_some(path)
+        file_of(&self.inner.directory, hash)
     }
 
     /// Writes a blob that is here to `target`, verified; whatever was there is replaced.
@@ -300,8 +318,8 @@ impl Blobs {
 
     /// Makes a blob that just became complete durable.
     pub(super) async fn keep(&self, hash: FileHash) -> Result<(), BlobError> {
-        let data = self.inner.directory.join("data");
-        let synced = tokio::task::spawn_blocking(move || sync_blob(&data, hash)).await;
+        let directory = self.inner.directory.clone();
+        let synced = tokio::task::spawn_blocking(move || sync_blob(&directory, hash)).await;
         synced
             .map_err(|e| store_error("flushing a blob", &e))?
             .map_err(|e| store_error("flushing a blob", &e))?;
@@ -361,40 +379,4 @@ async fn bind(
         .bind()
         .await
         .map_err(|e| binding(e.to_string()))
-}
-
-/// Flushes the files of a blob. Small blobs live in the database and have none.
-fn sync_blob(data: &Path, hash: FileHash) -> io::Result<()> {
-    let mut found = false;
-    for extension in ["data", "obao4"] {
-        match std::fs::File::open(data.join(format!("{hash}.{extension}"))) {
-            Ok(file) => file.sync_all()?,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-            Err(e) => return Err(e),
-        }
-        found = true;
-    }
-    if found { sync_directory_now(data) } else { Ok(()) }
-}
-
-async fn sync_directory(directory: PathBuf) -> io::Result<()> {
-    let synced = tokio::task::spawn_blocking(move || sync_directory_now(&directory)).await;
-    synced.map_err(io::Error::other)?
-}
-
-/// Makes renames in a directory durable; Windows has no such call and does so by itself.
-fn sync_directory_now(directory: &Path) -> io::Result<()> {
-    if cfg!(unix) { std::fs::File::open(directory)?.sync_all() } else { Ok(()) }
-}
-
-/// A file that vanishes unless it is renamed, with the permissions of any new file.
-fn temporary_file(directory: &Path) -> io::Result<tempfile::NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".accord-");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(directory)
 }

@@ -12,6 +12,7 @@
 
 mod address;
 mod behaviour;
+mod blob_files;
 #[cfg(test)]
 mod blob_tests;
 mod blobs;

@@ -60,7 +60,7 @@ impl Desk {
         if let Some((_, weights)) = newest.as_ref().filter(|(root, _)| *root == tip.model) {
             return Ok(Arc::clone(weights));
         }
-        let before = newest.take();
+        let before = newest.clone();
         let weights = match self.stepped(tip, before).await? {
             Some(weights) => weights,
             None => Arc::new(self.weights(tip.model).await?),
@@ -97,8 +97,12 @@ impl Desk {
 
     /// Keeps the model at `tip` as a blob, to be served, and to go on from after a restart.
     pub(crate) async fn keep_model(&self, tip: &Tip) -> Result<(), DeskError> {
+        if self.means.net.blobs().has(tip.model).await {
+            return Ok(());
+        }
+        let weights = self.weights_at(tip).await?;
+        // Without a step it was fetched, and is here now.
         if !self.means.net.blobs().has(tip.model).await {
-            let weights = self.weights_at(tip).await?;
             self.keep(tokio::task::block_in_place(|| weights.to_bytes())).await?;
         }
         Ok(())
@@ -134,12 +138,9 @@ impl Desk {
         let step = record.step.unwrap_or_else(|| FileHash::of(b""));
         let roots = [record.model_out, record.outer_out, step];
         for (tape, root) in [tapes.weights, tapes.state, tapes.step].into_iter().zip(roots) {
-            let kept = match tape {
-                Tape::Memory(memory) => blobs.add_bytes(memory.into_bytes()).await?,
-                Tape::File { file, .. } => blobs.add_path(file.path()).await?.0,
-            };
-            if kept != root {
-                return Err(bad("a result", "its bytes on this disk are damaged"));
+            match tape {
+                Tape::Memory(memory) => drop(blobs.add_bytes(memory.into_bytes()).await?),
+                Tape::File { file, .. } => blobs.adopt(file, root).await?,
             }
         }
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);

@@ -234,6 +234,23 @@ mod tests {
         assert_eq!(spec.policy().expect("in range"), consent::Policy::default());
     }
 
+    /// `docs/runs.md` shows every field with what it is if nothing is said.
+    #[test]
+    fn the_documented_file_is_what_a_short_one_means() {
+        let page = include_str!("../../../docs/runs.md");
+        let file = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+        let documented = SpecFile::parse(file.expect("a block")).expect("a run file");
+        let short = "name = 'digits'\n[model]\ndata = 'alice.csv'\nlabel = 'label'\n";
+        let short = SpecFile::parse(short).expect("enough");
+        assert_eq!(documented.aggregate().expect("good"), short.aggregate().expect("good"));
+        assert_eq!(documented.local().expect("good"), short.local().expect("good"));
+        assert_eq!(documented.policy().expect("good"), short.policy().expect("good"));
+        assert_eq!((documented.rounds, documented.model), (short.rounds, short.model));
+        for field in ["steps", "stewards", "invited", "repo", "held_out"] {
+            assert!(page.contains(&format!("# {field} = ")), "{field}");
+        }
+    }
+
     #[test]
     fn mistakes_are_named_with_what_is_allowed() {
         let said = |text: &str| {

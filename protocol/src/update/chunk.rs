@@ -8,7 +8,7 @@ use crate::aggregate::FRACTION_BITS;
 
 /// A chunk's parts.
 #[derive(Debug, Clone, Copy)]
-pub enum Chunk<'a> {
+pub(crate) enum Chunk<'a> {
     /// One exponent a block, one signed byte a parameter.
     Int8 {
         /// The exponents.
@@ -46,11 +46,11 @@ pub enum Chunk<'a> {
 
 /// A chunk written out: one signed byte a parameter, one exponent a block.
 #[derive(Debug, Clone)]
-pub struct Values {
+pub(crate) struct Values {
     /// The bytes.
-    pub steps: [i8; CHUNK],
+    pub(crate) steps: [i8; CHUNK],
     /// The exponents, as shifts: 0 is 2^-32.
-    pub shifts: [u8; CHUNK / BLOCK],
+    pub(crate) shifts: [u8; CHUNK / BLOCK],
 }
 
 impl Default for Values {
@@ -61,7 +61,7 @@ impl Default for Values {
 
 impl Values {
     /// The value of a parameter; every one has an exact float.
-    pub fn value(&self, at: usize) -> f32 {
+    pub(crate) fn value(&self, at: usize) -> f32 {
         f32::from(self.steps[at]) * power_of_two(self.shifts[at / BLOCK])
     }
 }
@@ -72,7 +72,7 @@ impl<'a> Chunk<'a> {
     /// # Panics
     /// If `bytes` has not the length that `encoding` gives such a chunk.
     #[inline(always)]
-    pub fn split(encoding: &Encoding, parameters: usize, bytes: &'a [u8]) -> Self {
+    pub(crate) fn split(encoding: &Encoding, parameters: usize, bytes: &'a [u8]) -> Self {
         assert_eq!(bytes.len(), encoding.chunk_bytes(parameters), "a whole chunk");
         match encoding {
             Encoding::Int8 => {
@@ -96,7 +96,7 @@ impl<'a> Chunk<'a> {
     /// Looks at every value; returns the squared norm in units of 2^-64: at most 2^14 a value and
     /// 2^30 of them, so at most 2^(14 + 64 + 30) < 2^128 in a model.
     #[inline(always)]
-    pub fn check(&self) -> Result<u128, &'static str> {
+    pub(crate) fn check(&self) -> Result<u128, &'static str> {
         match *self {
             Self::Int8 { exponents, steps } => {
                 let mut sum = 0;
@@ -190,7 +190,7 @@ impl<'a> Chunk<'a> {
 
     /// Writes all values out; what is past the last parameter is zero.
     #[inline(always)]
-    pub fn expand(&self, into: &mut Values) {
+    pub(crate) fn expand(&self, into: &mut Values) {
         into.steps.fill(0);
         match *self {
             Self::Int8 { exponents, steps } => {

@@ -23,7 +23,7 @@ mod encoding;
 mod quantise;
 
 pub(crate) use chunk::power_of_two;
-pub use chunk::{Chunk, Values};
+pub(crate) use chunk::{Chunk, Values};
 pub use encoding::{Encoding, UpdateForm};
 pub use quantise::quantise;
 
