@@ -1,6 +1,6 @@
 //! What compression costs in quality, beside dense federated averaging.
 //!
-//! `cargo bench -p tests --bench compress [-- --rounds N --seeds N]`: ten trainers on the shipped digits,
+//! `cargo bench -p tests --bench compress [-- --rounds N --seeds N --task NAME --way NAME --momentum MILLI]`: ten trainers on the shipped digits,
 //! split by Dirichlet(0.5), and ten on text, a small language model: the next letter from the eight before
 //! it, on the words of this repository's own documents. For each encoding, both ways (updates up, steps
 //! down), the bytes of a round as a part of the dense f32 model, and the accuracy or loss on held-out rows,
@@ -33,14 +33,13 @@ const TEXT_ROWS: usize = 40_000;
 /// A way to send changes: up and down; dense if there is none.
 type Way = Option<(Encoding, Encoding)>;
 
-/// Data, how each trainer learns from them, and how updates move the model.
+/// Data, and how each trainer learns from them.
 struct Task {
     name: &'static str,
     federation: Federation,
     shares: Vec<Table>,
     work: Work,
     learning_rate: f64,
-    outer: Outer,
 }
 
 fn main() {
@@ -49,7 +48,17 @@ fn main() {
         let at = words.iter().position(|word| word == name);
         at.map_or(default, |at| words[at + 1].parse().expect("a number"))
     };
-    let (rounds, seeds) = (number("--rounds", 40), number("--seeds", 3));
+    let wanted = |name: &str, value: &str| {
+        let at = words.iter().position(|word| word == name);
+        at.is_none_or(|at| value.contains(&words[at + 1]))
+    };
+    let (rounds, seeds) = (number("--rounds", 100), number("--seeds", 3));
+    // Of Nesterov's outer optimizer; none is averaging.
+    let momentum_milli = number("--momentum", 0) as u32;
+    let outer = match momentum_milli {
+        0 => Outer::Average,
+        _ => Outer::Nesterov { rate_milli: 1_000 - momentum_milli, momentum_milli },
+    };
     let top_k = |per_chunk| Encoding::TopK { per_chunk };
     let max_of = |group| Encoding::MaxOf { group };
     let ways: [(&str, Way); 8] = [
@@ -64,16 +73,20 @@ fn main() {
     ];
     println!("{TRAINERS} trainers, {rounds} rounds, {seeds} seeds");
     for task in [digits as fn(u64) -> Task, text] {
-        println!("\n| {} | up | down | accuracy | loss |\n|---|---|---|---|---|", task(0).name);
-        for (name, way) in ways {
+        let first = task(0);
+        if !wanted("--task", first.name) {
+            continue;
+        }
+        println!("\n| {} | up | down | accuracy | loss |\n|---|---|---|---|---|", first.name);
+        for (name, way) in ways.iter().filter(|(name, _)| wanted("--way", name)) {
             let (mut accuracy, mut loss) = (0.0, 0.0);
             let mut parts = (1.0, 1.0);
             for seed in 0..seeds {
                 let task = task(seed);
-                let score = run(&task, way, rounds, seed);
+                let score = run(&task, *way, &outer, rounds, seed);
                 accuracy += 100.0 * score.accuracy() / seeds as f64;
                 loss += score.loss() / seeds as f64;
-                parts = part_of_dense(&task, way);
+                parts = part_of_dense(&task, *way);
             }
             let part =
                 |part: f64| if part == 1.0 { "1".into() } else { format!("1/{:.0}", 1.0 / part) };
@@ -91,7 +104,7 @@ fn part_of_dense(task: &Task, way: Way) -> (f64, f64) {
     (form(up).update_bytes() as f64 / dense, form(down).step_bytes() as f64 / dense)
 }
 
-fn run(task: &Task, way: Way, rounds: u64, seed: u64) -> Evaluation {
+fn run(task: &Task, way: Way, outer: &Outer, rounds: u64, seed: u64) -> Evaluation {
     let parameters = task.federation.start.parameters();
     let (mut weights, mut state) = (task.federation.start.clone(), Vec::new());
     let mut residuals = vec![vec![0.0; parameters]; TRAINERS];
@@ -114,7 +127,7 @@ fn run(task: &Task, way: Way, rounds: u64, seed: u64) -> Evaluation {
         };
         let update = UpdateForm { encoding: up, parameters };
         let rule = Rule::ClippedMean { norm_max_milli: 1_000_000_000, median_milli: 0 };
-        let plan = Plan { update, step: Some(down), rule, outer: task.outer, seed: [0; 32] };
+        let plan = Plan { update, step: Some(down), rule, outer: *outer, seed: [0; 32] };
         let updates: Vec<(u64, Update)> = learnt
             .iter()
             .enumerate()
@@ -161,7 +174,6 @@ fn digits(seed: u64) -> Task {
         shares: shares.iter().map(|rows| table.part(rows)).collect(),
         work: Work::Epochs(5),
         learning_rate: 0.05,
-        outer: Outer::Average,
     }
 }
 
@@ -220,6 +232,5 @@ fn text(seed: u64) -> Task {
         shares: rest.chunks_exact(each).take(TRAINERS).map(|rows| table.part(rows)).collect(),
         work: Work::Steps(60),
         learning_rate: 0.1,
-        outer: Outer::Average,
     }
 }
