@@ -16,7 +16,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use federation::Federation;
-use protocol::aggregate::{Contribution, DISCOUNT_ONE, Outer, Plan, Rule, aggregate_whole};
+use protocol::aggregate::{Contribution, Outer, Plan, Rule, aggregate_whole};
 use protocol::run::Work;
 use protocol::update::{Encoding, Update, UpdateForm};
 use protocol::weights::Weights;
@@ -137,13 +137,7 @@ fn run(task: &Task, way: Way, outer: &Outer, rounds: u64, seed: u64) -> Evaluati
             })
             .collect();
         let contributions: Vec<Contribution<'_>> = (updates.iter().zip(0u8..))
-            .map(|((samples, update), at)| Contribution {
-                id: CommitId::of(&[at]),
-                weight: *samples,
-                discount: DISCOUNT_ONE,
-                norm_squared: update.norm_squared(),
-                source: update,
-            })
+            .map(|((samples, update), at)| Contribution::of(CommitId::of(&[at]), *samples, update))
             .collect();
         let next = aggregate_whole(&plan, &weights, &state, &contributions, 2).expect("a round");
         (weights, state) = (next.weights, next.state);

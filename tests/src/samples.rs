@@ -13,7 +13,7 @@ use protocol::run::{
     run_id,
 };
 use protocol::update::{Encoding, Update, UpdateForm};
-use protocol::{CommitId, FileHash, Frontier, SecretKey, Signed, codec};
+use protocol::{CommitId, FileHash, Frontier, PublicKey, SecretKey, Signed, codec};
 
 /// Parameters of the model.
 const PARAMETERS: usize = 300;
@@ -21,7 +21,8 @@ const PARAMETERS: usize = 300;
 /// Samples with the names of the decoders that take them.
 pub fn samples() -> Vec<(&'static str, Vec<u8>)> {
     let key = SecretKey::from_seed(&[1; 32]);
-    let spec = Signed::sign(spec(&key), &key);
+    let policy = Policy { default: Silence::OptOut, ..Policy::default() };
+    let spec = Signed::sign(plain_spec(vec![key.public()], &policy), &key);
     let run = run_id(&spec);
     let data = DataCommit {
         used_root: FileHash::of(b"used"),
@@ -87,8 +88,8 @@ pub fn samples() -> Vec<(&'static str, Vec<u8>)> {
     samples
 }
 
-fn spec(key: &SecretKey) -> RunSpec {
-    let policy = Policy { default: Silence::OptOut, ..Policy::default() };
+/// A run of these stewards, sorted, that passes every check.
+pub fn plain_spec(stewards: Vec<PublicKey>, policy: &Policy) -> RunSpec {
     RunSpec {
         name: "digits".into(),
         model: ModelSpec {
@@ -99,7 +100,7 @@ fn spec(key: &SecretKey) -> RunSpec {
             repo: "digits".into(),
             held_out: None,
         },
-        stewards: vec![key.public()],
+        stewards,
         admission: Admission::Open,
         rounds: RoundSpec { count: 3, updates_min: 1, train_ms: 60_000, agree_ms: 1_000 },
         aggregate: AggregateSpec {

@@ -19,7 +19,6 @@ use consent::{
     Collection, Denial, DenialReason, Identity, Policy, Record, Statement, Subject, Use,
     commit_data, head_at, record_id,
 };
-use protocol::aggregate::{Outer, Rule};
 use protocol::log::audit::prove_inclusion;
 use protocol::log::map::root_line;
 use protocol::log::policy::TrustPolicy;
@@ -30,14 +29,11 @@ use protocol::log::{Checkpoint, SignedCheckpoint, SigningKey, TreeHash, cosignat
 use protocol::round::{
     Accepted, Certificate, DataCommit, Phase, RoundRecord, UpdateCommit, Vote, commit_id,
 };
-use protocol::run::{
-    Admission, AggregateSpec, ConsentSpec, LocalSpec, ModelSpec, RoundSpec, RunSpec, Work, genesis,
-    run_id,
-};
-use protocol::update::Encoding;
+use protocol::run::{ModelSpec, RunSpec, genesis, run_id};
 use protocol::{
     ContentId, FeedHead, FileHash, Frontier, PublicKey, RecordId, SecretKey, Signed, codec, merkle,
 };
+use tests::samples::plain_spec;
 
 /// Of so many bits one is also flipped with the sum made anew; an odd number meets all of a byte's.
 const MENDED: usize = 11;
@@ -212,36 +208,8 @@ impl Round {
 fn spec(stewards: impl Iterator<Item = PublicKey>, policy: &Policy) -> RunSpec {
     let mut stewards: Vec<PublicKey> = stewards.collect();
     stewards.sort();
-    RunSpec {
-        name: "digits".into(),
-        model: ModelSpec {
-            weights: FileHash::of(b"in"),
-            weights_bytes: 100,
-            parameters: 10,
-            config: FileHash::of(b"{}"),
-            repo: "digits".into(),
-            held_out: None,
-        },
-        stewards,
-        admission: Admission::Open,
-        rounds: RoundSpec { count: 3, updates_min: 1, train_ms: 60_000, agree_ms: 1_000 },
-        aggregate: AggregateSpec {
-            update: Encoding::Int8,
-            step: None,
-            norm_max_milli: 100_000,
-            rule: Rule::Median,
-            outer: Outer::Average,
-        },
-        local: LocalSpec {
-            work: Work::Epochs(1),
-            batch_size: 32,
-            learning_rate_micro: 50_000,
-            momentum_micro: 0,
-            weight_max: 12,
-        },
-        consent: ConsentSpec { policy: policy.to_bytes(), frontier: Frontier::default().id() },
-        created_ms: 1,
-    }
+    let plain = plain_spec(stewards, policy);
+    RunSpec { model: ModelSpec { weights: FileHash::of(b"in"), ..plain.model }, ..plain }
 }
 
 /// The frontier over the two feeds, the first of which ends with `head` at 3.

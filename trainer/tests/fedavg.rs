@@ -5,7 +5,7 @@ use std::path::Path;
 
 use consent::permit::{Evaluate, TrainOther};
 use consent::{Gate, Identity, Ledger, Policy, Silence, Statement, Use, head_at};
-use protocol::aggregate::{Contribution, DISCOUNT_ONE, Outer, Plan, Rule, aggregate_whole};
+use protocol::aggregate::{Contribution, Outer, Plan, Rule, aggregate_whole};
 use protocol::run::Work;
 use protocol::update::{Encoding, Update, UpdateForm};
 use protocol::weights::Weights;
@@ -68,13 +68,7 @@ impl Run {
         let contributions: Vec<Contribution<'_>> = updates
             .iter()
             .zip(0u8..)
-            .map(|((samples, update), at)| Contribution {
-                id: CommitId::of(&[at]),
-                weight: *samples,
-                discount: DISCOUNT_ONE,
-                norm_squared: update.norm_squared(),
-                source: update,
-            })
+            .map(|((samples, update), at)| Contribution::of(CommitId::of(&[at]), *samples, update))
             .collect();
         let next = aggregate_whole(&self.plan, &self.weights, &self.state, &contributions, 1);
         let next = next.expect("an aggregate");

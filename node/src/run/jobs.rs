@@ -9,7 +9,7 @@ use std::sync::Arc;
 use consent::permit::TrainOther;
 use consent::{Denial, commit_data};
 use protocol::limits::COMMIT_BYTES_MAX;
-use protocol::round::check::{self, Counted, Finding, RecordError};
+use protocol::round::check::{self, Counted, Finding};
 use protocol::round::{
     Accepted, Input, Rejected, RoundRecord, Tip, Trained, UpdateCommit, Verdict, commit_id,
 };
@@ -249,8 +249,7 @@ async fn recompute(desk: &Desk, tip: Tip, record: &RoundRecord) -> Result<bool, 
     match outcome {
         // A vote for it means that its model can be had here.
         Ok(()) => desk.keep_tapes(record, tapes).await.map(|()| true),
-        Err(RecordError::Tape(_, error)) => Err(DeskError::Tape(error)),
-        Err(error @ RecordError::Missing(..)) => Err(DeskError::Work(error.to_string())),
+        Err(error) if error.is_missing() => Err(DeskError::Work(error.to_string())),
         Err(error) => {
             tracing::warn!(round = record.round, %error, "a proposed record does not hold");
             Ok(false)

@@ -34,13 +34,14 @@ impl Desk {
             self.source("the outer state", tip.outer, most, &[]).await?
         };
         let required = self.frontier(tip.frontier, &[]).await?;
+        if tip.round == 0 {
+            // What a creator names need not be a model; what stewards certified is one.
+            self.weights(tip.model).await?;
+        }
         let made_here = self.made.lock().unwrap_or_else(PoisonError::into_inner).contains(&tip.id);
-        for (what, source, root) in
-            [("the model", &weights, tip.model), ("the outer state", &state, tip.outer)]
-        {
-            if made_here {
-                continue;
-            }
+        let from_elsewhere =
+            [("the model", &weights, tip.model), ("the outer state", &state, tip.outer)];
+        for (what, source, root) in from_elsewhere.into_iter().filter(|_| !made_here) {
             let found = tokio::task::block_in_place(|| hash_of(&**source));
             if found.map_err(DeskError::Tape)? != root {
                 return Err(bad(what, "its bytes on this disk are damaged"));

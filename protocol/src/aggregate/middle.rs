@@ -6,7 +6,7 @@
 //!
 //! Invariants: depends on the set of values alone. What it is not: weighted.
 
-use super::FRACTION_BITS;
+use super::ONE;
 use crate::kernel::kernel;
 use crate::update::{BLOCK, CHUNK, Chunk, Values, nearest, power_of_two};
 
@@ -89,7 +89,6 @@ impl Middle {
                 }
                 self.add(room, &mut sums);
             }
-            const ONE: f64 = (1u64 << FRACTION_BITS) as f64;
             for (mean, sum) in means.iter_mut().zip(sums) {
                 *mean = self.divisor.divide(nearest(sum * ONE));
             }

@@ -40,7 +40,7 @@ pub use whole::{Aggregated, Whole, aggregate_whole};
 
 use crate::id::CommitId;
 use crate::limits::{UPDATES_MAX, WEIGHT_MAX};
-use crate::update::{CHUNK, Chunk, Encoding, UpdateForm, Values};
+use crate::update::{CHUNK, Chunk, Encoding, Update, UpdateForm, Values};
 use crate::weights::VALUE_MAX;
 use inner::Products;
 use mean::Mean;
@@ -49,6 +49,8 @@ use span::{Spans, Tapes};
 
 /// Binary places of the fixed-point numbers.
 pub const FRACTION_BITS: u32 = 32;
+/// One in fixed point.
+pub(crate) const ONE: f64 = (1u64 << FRACTION_BITS) as f64;
 
 /// How a run aggregates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +80,14 @@ pub struct Contribution<'a> {
     pub norm_squared: u128,
     /// The update's bytes.
     pub source: &'a dyn Source,
+}
+
+impl<'a> Contribution<'a> {
+    /// An update in memory, made use of in full.
+    pub fn of(id: CommitId, weight: u64, update: &'a Update) -> Self {
+        let norm_squared = update.norm_squared();
+        Self { id, weight, discount: DISCOUNT_ONE, norm_squared, source: update }
+    }
 }
 
 impl std::fmt::Debug for Contribution<'_> {

@@ -77,9 +77,4 @@ impl Rule {
             }
         }
     }
-
-    /// Whether a trainer's weight counts, or every update alike.
-    pub fn is_weighted(&self) -> bool {
-        matches!(self, Self::ClippedMean { .. })
-    }
 }

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::outer::{MEMORY_MAX, Outer};
-use super::{AggregateError, FRACTION_BITS, Inputs, Outputs, Plan};
+use super::{AggregateError, FRACTION_BITS, Inputs, ONE, Outputs, Plan};
 use crate::kernel::kernel;
 use crate::update::{BLOCK, CHUNK, Chunk, UpdateError, UpdateForm, Values, check, quantise};
 use crate::weights::{VALUE_MAX, Weights, WeightsError};
@@ -148,7 +148,6 @@ kernel! {
 }
 
 const LIMIT: i64 = (VALUE_MAX as i64) << FRACTION_BITS;
-const ONE: f64 = (1u64 << FRACTION_BITS) as f64;
 
 /// The multiple of 2^-32 at or next to `value` towards zero, from its bits: `1.m * 2^(e - 127)`. A cast would
 /// not be done on many at once.

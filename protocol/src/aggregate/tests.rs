@@ -46,12 +46,8 @@ impl Scene {
     fn contributions(&self) -> Vec<Contribution<'_>> {
         let updates = self.updates.iter().enumerate();
         updates
-            .map(|(at, (weight, update))| Contribution {
-                id: CommitId::of(&[at as u8]),
-                weight: *weight,
-                discount: DISCOUNT_ONE,
-                norm_squared: update.norm_squared(),
-                source: update,
+            .map(|(at, (weight, update))| {
+                Contribution::of(CommitId::of(&[at as u8]), *weight, update)
             })
             .collect()
     }

@@ -27,7 +27,7 @@ pub(crate) use chunk::{Chunk, Values};
 pub use encoding::{Encoding, UpdateForm};
 pub use quantise::quantise;
 
-use crate::aggregate::{FRACTION_BITS, Source, TapeError, hash_of};
+use crate::aggregate::{ONE, Source, TapeError, hash_of};
 use crate::id::FileHash;
 use crate::kernel::kernel;
 use crate::key::PublicKey;
@@ -231,8 +231,6 @@ kernel! {
         chunk.check()
     }
 }
-
-const ONE: f64 = (1u64 << FRACTION_BITS) as f64;
 
 kernel! {
     /// Sums to the nearest multiple of 2^-32, ties to even; zero if one is not finite.

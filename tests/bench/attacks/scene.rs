@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use protocol::aggregate::{Contribution, DISCOUNT_ONE, Outer, Plan, Rule, aggregate_whole};
+use protocol::aggregate::{Contribution, Outer, Plan, Rule, aggregate_whole};
 use protocol::run::Work;
 use protocol::update::{Encoding, Update, UpdateForm};
 use protocol::weights::Weights;
@@ -99,12 +99,9 @@ impl Scene {
             let contributions: Vec<Contribution<'_>> = updates
                 .iter()
                 .enumerate()
-                .map(|(at, (samples, update))| Contribution {
-                    id: CommitId::of(&[&seed.as_bytes()[..], &[at as u8]].concat()),
-                    weight: *samples,
-                    discount: DISCOUNT_ONE,
-                    norm_squared: update.norm_squared(),
-                    source: update,
+                .map(|(at, (samples, update))| {
+                    let id = CommitId::of(&[&seed.as_bytes()[..], &[at as u8]].concat());
+                    Contribution::of(id, *samples, update)
                 })
                 .collect();
             let Ok(next) = aggregate_whole(&plan, &weights, &state, &contributions, 1) else {
@@ -115,7 +112,7 @@ impl Scene {
             order.sort_by_key(|at| contributions[*at].id);
             for (share, at) in next.shares.iter().zip(order) {
                 if at < TRAINERS - cell.hostile {
-                    let whole = match rule.is_weighted() {
+                    let whole = match matches!(rule, Rule::ClippedMean { .. }) {
                         true => contributions[at].weight as f64 / total as f64,
                         false => 1.0 / TRAINERS as f64,
                     };

@@ -7,9 +7,7 @@
 use consent::{Policy, Silence};
 use protocol::aggregate::{Outer, Rule};
 use protocol::round::Tip;
-use protocol::run::{
-    Admission, AggregateSpec, ConsentSpec, LocalSpec, ModelSpec, RoundSpec, RunSpec, Work, run_id,
-};
+use protocol::run::{Admission, AggregateSpec, ModelSpec, RoundSpec, RunSpec, run_id};
 use protocol::update::Encoding;
 use protocol::weights::{TensorShape, Weights};
 use protocol::{ContentId, FileHash, Frontier, PublicKey, RunId, SecretKey, Signed};
@@ -17,6 +15,7 @@ use rand::Rng;
 
 use super::scenario::{Defect, Scenario};
 use super::seed::{Seed, pick};
+use crate::samples::plain_spec;
 
 /// The model's size: two blocks of an update, one of them short.
 pub(super) const PARAMETERS: usize = 300;
@@ -159,8 +158,6 @@ fn spec(scenario: &Scenario, seed: &Seed, weights: &Weights, policy: &Policy) ->
             repo: "simulated".into(),
             held_out: None,
         },
-        stewards: Vec::new(),
-        admission: Admission::Open,
         rounds: RoundSpec {
             count: rng.random_range(scenario.rounds.0..=scenario.rounds.1),
             updates_min: scenario.updates_min,
@@ -182,14 +179,6 @@ fn spec(scenario: &Scenario, seed: &Seed, weights: &Weights, policy: &Policy) ->
             rule: one_of(&mut rng, &RULES),
             outer: if rng.random_bool(0.5) { Outer::Average } else { nesterov },
         },
-        local: LocalSpec {
-            work: Work::Epochs(1),
-            batch_size: 32,
-            learning_rate_micro: 50_000,
-            momentum_micro: 0,
-            weight_max: 12,
-        },
-        consent: ConsentSpec { policy: policy.to_bytes(), frontier: Frontier::default().id() },
-        created_ms: 1,
+        ..plain_spec(Vec::new(), policy)
     }
 }
