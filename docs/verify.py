@@ -214,18 +214,32 @@ def check_member(body, _):
     by = f"of {payload['author'].hex()}, signed with the key {signer.hex()},"
     said = f"record {record_id.hex()} {by} speaks of a collection that {content.hex()} is in"
     return {"record": record_id, "content": content}, [said]
-def check_round(body, _):
-    spec, certificate, bound, data = fields(body, "spec", "certificate", "bound", "data")
-    _, run, run_id = opened(spec, b"accord/run/v1")
-    agreed, votes = fields(decode(certificate), "record", "precommits")
-    votes, stewards = [opened(vote, b"accord/vote/v1") for vote in votes], run["stewards"]
+def certified(certificate, run_id, stewards):
+    agreed, attempt, votes = fields(decode(certificate), "record", "attempt", "precommits")
+    votes = [tuple(fields(vote, "steward", "signature")) for vote in votes]
     need(len(votes) * 3 > len(stewards) * 2 and agreed["run"] == run_id, "no quorum of this run")
     need(all(a[0] < b[0] for a, b in zip(votes, votes[1:])), "votes out of order")
-    wanted = {"run": run_id, "round": agreed["round"], "attempt": votes[0][1]["attempt"],
-              "phase": "precommit", "record": blake3(encode(agreed))}
-    for signer, vote, _ in votes:
-        need(signer in stewards and encode(vote) == encode(wanted), "a vote for something else")
-    said = [f"run {run_id.hex()} ({run['name']}), round {agreed['round']}: certified by {len(votes)} of "
+    vote = encode({"run": run_id, "round": agreed["round"], "attempt": attempt, "phase": "precommit",
+                   "record": blake3(encode(agreed))})
+    for key, signature in votes:
+        need(key in stewards and len(signature) == 64, "a vote by a stranger")
+        opened(bytes.fromhex("d2845826a20127045820") + key + b"\xa0" + encode(vote) + b"\x58\x40" + signature,
+               b"accord/vote/v1")
+    return agreed, len(votes)
+def check_round(body, _):
+    spec, handovers, certificate, bound, data = fields(body, *"spec handovers certificate bound data".split())
+    _, run, run_id = opened(spec, b"accord/run/v1")
+    stewards, before = set(run["stewards"]), 0
+    for handover in handovers:
+        agreed, _ = certified(handover, run_id, stewards)
+        need(before < agreed["round"] < decode(certificate)["record"]["round"], "handovers out of order")
+        before = agreed["round"]
+        for what, key in (list(change["what"].items())[0] for change in agreed["changes"]):
+            if what in ("appoint", "dismiss"):
+                need((key in stewards) == (what == "dismiss"), "a handover that does not fit")
+                stewards ^= {key}
+    agreed, votes = certified(certificate, run_id, stewards)
+    said = [f"run {run_id.hex()} ({run['name']}), round {agreed['round']}: certified by {votes} of "
             f"{len(stewards)} stewards"]
     need(bound or data, "the proof shows neither a record nor a work")
     record = check_bound(bound, agreed["frontier"], said) if bound is not None else b""
@@ -252,7 +266,8 @@ def check_data(proof, agreed, said):
     trainer, commit, commit_id = opened(envelope, b"accord/update/v1")
     accepted = commit_id in [entry["commit"] for entry in agreed["accepted"]]
     need(accepted or commit_id in [it["commit"] for it in agreed["rejected"]], "a commit not named")
-    need((commit["run"], commit["round"]) == (agreed["run"], agreed["round"]), "another round's")
+    late = agreed["round"] - commit["round"]
+    need(commit["run"] == agreed["run"] and late in (0, 1), "another round's")
     data, (left, right) = commit["data"], fields(unused, "left", "right")
     for side in filter(None, (left, right)):
         index, leaf, path = fields(side, "index", "content", "path")

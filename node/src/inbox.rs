@@ -21,7 +21,7 @@ use crate::ledger::{Gossiped, LedgerBook, TakeError, pull_feeds, pull_records};
 use crate::net::{Net, NetEvent, Topic, Verdict};
 use crate::recent::Recent;
 use crate::repo::{HeadBook, HeadError};
-use crate::run::{RunBook, TakeRunError};
+use crate::run::{Driver, RunBook, TakeRunError, has_say};
 use crate::store::Store;
 
 /// Messages judged and questions answered at once.
@@ -256,10 +256,16 @@ impl Inbox {
         }
         // Of a run that this node has not heard of nothing can be verified, so nothing is passed on.
         let Some(spec) = self.runs.spec(wire.run) else { return Judgement::Nothing };
-        match wire.open(spec.value()) {
+        let driver = self.runs.driver(wire.run);
+        match wire.open() {
             Ok(message) => {
+                let roster = driver.as_ref().map(Driver::roster);
+                if !has_say(&message, roster.as_deref(), &spec.value().stewards) {
+                    // Perhaps it will have, or this node has not followed so far.
+                    return Judgement::Nothing;
+                }
                 self.recent.note(known);
-                if let Some(driver) = self.runs.driver(wire.run)
+                if let Some(driver) = driver
                     && !driver.message(message)
                 {
                     return Judgement::Nothing;

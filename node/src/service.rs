@@ -13,6 +13,7 @@ mod opt_out;
 mod own_calls;
 mod proof_calls;
 mod record_calls;
+mod run_act_calls;
 mod run_calls;
 mod scan_calls;
 mod terms_calls;
@@ -198,8 +199,21 @@ impl Service for NodeService {
         self.scan_items(&request, &progress)
     }
 
-    async fn audit(&self, run: String, progress: ProgressSender) -> Answer<AuditReply> {
-        self.audit_run(&run, &progress).await
+    async fn audit(
+        &self,
+        run: String,
+        request: AuditRequest,
+        progress: ProgressSender,
+    ) -> Answer<AuditReply> {
+        self.audit_run(&run, &request, &progress).await
+    }
+
+    async fn run_act(
+        &self,
+        request: RunActRequest,
+        progress: ProgressSender,
+    ) -> Answer<RunActReply> {
+        self.act_on_run(request, &progress).await
     }
 
     async fn eval(&self, request: EvalRequest, progress: ProgressSender) -> Answer<EvalReply> {

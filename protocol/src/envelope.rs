@@ -78,6 +78,11 @@ impl<T> Signed<T> {
         self.signer
     }
 
+    /// The signature in the envelope.
+    pub fn signature(&self) -> &[u8; 64] {
+        self.bytes.last_chunk().expect("an envelope ends with a signature")
+    }
+
     /// The blake3 hash of the envelope's bytes.
     pub fn id(&self) -> FileHash {
         self.id
@@ -98,6 +103,15 @@ impl<T: Message> Signed<T> {
             .to_tagged_vec()
             .expect("an envelope of byte strings always encodes");
         Self { value, signer: key.public(), id: FileHash::of(&bytes), bytes: bytes.into() }
+    }
+
+    /// The envelope of `value` with a signature that came without it, verified.
+    pub fn assemble(value: T, signer: PublicKey, signature: &[u8; 64]) -> Result<Self, OpenError> {
+        let sign1 = unsigned(signer, codec::encode(&value));
+        let bytes = CoseSign1 { signature: signature.to_vec(), ..sign1 }
+            .to_tagged_vec()
+            .expect("an envelope of byte strings always encodes");
+        Self::open(&bytes)
     }
 
     /// Opens untrusted bytes.

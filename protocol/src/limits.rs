@@ -59,7 +59,28 @@ pub const ROUND_RECORD_BYTES_MAX: usize = 196_608;
 pub const PROPOSAL_BYTES_MAX: usize = ROUND_RECORD_BYTES_MAX + 1_024;
 /// A vote's envelope in bytes.
 pub const VOTE_BYTES_MAX: usize = 1_024;
-/// A certificate in bytes: a round record and one vote of each steward.
+/// An invitation's envelope in bytes; it travels inside a commit.
+pub const INVITATION_BYTES_MAX: usize = 512;
+/// A motion's envelope in bytes.
+pub const MOTION_BYTES_MAX: usize = 512;
+/// What shows that a steward lies, in bytes: it travels by gossip. Of proposals longer than half of
+/// it no proof is made.
+pub const EVIDENCE_BYTES_MAX: usize = CERTIFICATE_BYTES_MAX;
+/// The proof of a change, in bytes: such evidence, or a motion of every steward.
+pub const PROOF_BYTES_MAX: usize = EVIDENCE_BYTES_MAX;
+/// Changes in one record: every steward but one dismissed, and a motion.
+pub const CHANGES_MAX: usize = STEWARDS_MAX;
+/// Trainers whose standing a run remembers.
+pub const MEMBERS_MAX: usize = 65_536;
+/// A roster in bytes: every steward and every member.
+pub const ROSTER_BYTES_MAX: usize = 16 << 20;
+/// Trainers that one voucher may bring into a run, as a spec may say.
+pub const VOUCHES_MAX: u32 = 4_096;
+/// Updates that must have counted before a trainer has its full weight, as a spec may say.
+pub const PROBATION_ROUNDS_MAX: u32 = 1_000;
+/// Motions of one steward that a node keeps at once.
+pub const MOTIONS_PER_STEWARD_MAX: usize = 8;
+/// A certificate in bytes: a round record and one signature of each steward.
 pub const CERTIFICATE_BYTES_MAX: usize = ROUND_RECORD_BYTES_MAX + STEWARDS_MAX * VOTE_BYTES_MAX;
 /// Agreement rounds ahead of ours for which a steward keeps votes; bounds a liar's memory cost.
 pub const AGREEMENT_ROUNDS_AHEAD_MAX: u32 = 32;
@@ -67,6 +88,8 @@ pub const AGREEMENT_ROUNDS_AHEAD_MAX: u32 = 32;
 pub const OWN_MESSAGES_RESENT_MAX: usize = 64;
 /// Records proposed in one round that a steward keeps, and proposals of one that wait for it.
 pub const PROPOSED_RECORDS_MAX: usize = 128;
+/// Rounds in one answer of the local API.
+pub const CERTIFICATES_LISTED_MAX: usize = 64;
 /// Certificates in one answer to a node that catches up.
 pub const CERTIFICATES_SENT_MAX: usize = 16;
 /// Trainers whose presence in a run is remembered.
@@ -396,6 +419,8 @@ pub const QUOTAS_MAX: usize = 1 << 16;
 pub const PROOF_FILE_BYTES_MAX: usize = FRONTIER_BYTES_MAX + (64 << 20);
 /// Records from the one meant to its feed's head in one proof.
 pub const PROOF_CHAIN_MAX: usize = 16_384;
+/// Rounds that changed the stewards in one proof.
+pub const PROOF_HANDOVERS_MAX: usize = 256;
 /// Lists of used and excluded works that a trainer keeps so that it can prove what it left out, in
 /// bytes; the oldest go first.
 pub const DATA_LISTS_BYTES_MAX: u64 = 4 << 30;

@@ -12,11 +12,11 @@ use crate::envelope::{Message, Signed};
 use crate::id::{FileHash, RoundId, RunId};
 use crate::key::PublicKey;
 use crate::limits::{
-    AGREE_WAIT_MAX_MS, BATCH_SAMPLES_MAX, LEARNING_RATE_MAX_MICRO, LOCAL_EPOCHS_MAX,
-    LOCAL_STEPS_MAX, MOMENTUM_MAX_MICRO, NAME_BYTES_MAX, NORM_MAX_MILLI, PARAMETERS_MAX,
-    POLICY_BYTES_MAX, PRESENCE_BYTES_MAX, ROUND_WAIT_MIN_MS, ROUNDS_MAX, RUN_SPEC_BYTES_MAX,
-    STEWARDS_MAX, TRAIN_WAIT_MAX_MS, TRAINERS_INVITED_MAX, UPDATES_MAX, WEIGHT_MAX,
-    WEIGHTS_HEADER_BYTES_MAX,
+    AGREE_WAIT_MAX_MS, BATCH_SAMPLES_MAX, INVITATION_BYTES_MAX, LEARNING_RATE_MAX_MICRO,
+    LOCAL_EPOCHS_MAX, LOCAL_STEPS_MAX, MOMENTUM_MAX_MICRO, NAME_BYTES_MAX, NORM_MAX_MILLI,
+    PARAMETERS_MAX, POLICY_BYTES_MAX, PRESENCE_BYTES_MAX, PROBATION_ROUNDS_MAX, ROUND_WAIT_MIN_MS,
+    ROUNDS_MAX, RUN_SPEC_BYTES_MAX, STEWARDS_MAX, TRAIN_WAIT_MAX_MS, TRAINERS_INVITED_MAX,
+    UPDATES_MAX, VOUCHES_MAX, WEIGHT_MAX, WEIGHTS_HEADER_BYTES_MAX,
 };
 use crate::update::{Encoding, UpdateForm};
 
@@ -30,7 +30,7 @@ pub struct RunSpec {
     /// The nodes whose votes count, sorted, each once.
     pub stewards: Vec<PublicKey>,
     /// Who may send updates.
-    pub admission: Admission,
+    pub admission: AdmissionSpec,
     /// How rounds go.
     pub rounds: RoundSpec,
     /// How updates become a model.
@@ -60,14 +60,29 @@ pub struct ModelSpec {
     pub held_out: Option<FileHash>,
 }
 
+/// Who may send updates, and what those of newcomers weigh.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdmissionSpec {
+    /// Who.
+    pub who: Admission,
+    /// How many updates of a trainer must have counted until they have their full weight; until then the
+    /// weight grows with each, from nothing. Whom the spec itself invites is not on trial.
+    pub probation_rounds: u32,
+}
+
 /// Who may send updates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Admission {
     /// Anyone.
     Open,
-    /// These nodes, sorted, each once.
-    Invited(Vec<PublicKey>),
+    /// Whoever is invited.
+    Invited {
+        /// By the spec: these, sorted, each once.
+        trainers: Vec<PublicKey>,
+        /// How many more each steward, and each trainer past probation, may bring in.
+        vouches_max: u32,
+    },
 }
 
 /// How many rounds there are and how long each waits.
@@ -153,13 +168,11 @@ impl Message for RunSpec {
         in_range("model.weights_bytes", self.model.weights_bytes, 1, weights_max)?;
         in_range("stewards", self.stewards.len() as u64, 1, STEWARDS_MAX as u64)?;
         sorted_once("stewards", &self.stewards)?;
-        if let Admission::Invited(trainers) = &self.admission {
-            in_range("admission.invited", trainers.len() as u64, 1, TRAINERS_INVITED_MAX as u64)?;
-            sorted_once("admission.invited", trainers)?;
-        }
+        self.admission.check()?;
         in_range("rounds.count", self.rounds.count, 1, ROUNDS_MAX)?;
         in_range("rounds.updates_min", self.rounds.updates_min.into(), 1, UPDATES_MAX as u64)?;
         let waits = (ROUND_WAIT_MIN_MS, TRAIN_WAIT_MAX_MS, AGREE_WAIT_MAX_MS);
+        self.admission.check_enough(self.rounds.updates_min)?;
         in_range("rounds.train_ms", self.rounds.train_ms, waits.0, waits.1)?;
         in_range("rounds.agree_ms", self.rounds.agree_ms, waits.0, waits.2)?;
         self.aggregate.check(self.model.parameters)?;
@@ -175,10 +188,48 @@ impl RunSpec {
         UpdateForm { encoding: self.aggregate.update, parameters }
     }
 
+    /// Whether the spec itself invites this trainer.
+    pub fn invites(&self, trainer: &PublicKey) -> bool {
+        match &self.admission.who {
+            Admission::Open => false,
+            Admission::Invited { trainers, .. } => trainers.binary_search(trainer).is_ok(),
+        }
+    }
+
     /// How a round is aggregated whose chance comes from `seed`.
     pub fn plan(&self, seed: [u8; 32]) -> Plan {
         let AggregateSpec { step, rule, outer, .. } = self.aggregate;
         Plan { update: self.update_form(), step, rule, outer, seed }
+    }
+}
+
+impl AdmissionSpec {
+    fn check(&self) -> Result<(), String> {
+        let rounds = self.probation_rounds;
+        in_range("admission.probation_rounds", rounds.into(), 0, PROBATION_ROUNDS_MAX.into())?;
+        let Admission::Invited { trainers, vouches_max } = &self.who else { return Ok(()) };
+        if trainers.is_empty() && *vouches_max == 0 {
+            return Err("admission: nobody is invited and nobody may invite".into());
+        }
+        in_range("admission.trainers", trainers.len() as u64, 0, TRAINERS_INVITED_MAX as u64)?;
+        in_range("admission.vouches_max", (*vouches_max).into(), 0, VOUCHES_MAX.into())?;
+        sorted_once("admission.trainers", trainers)
+    }
+
+    /// Whether so many updates can ever come together.
+    fn check_enough(&self, updates_min: u32) -> Result<(), String> {
+        match &self.who {
+            Admission::Invited { trainers, vouches_max: 0 }
+                if trainers.len() < updates_min as usize =>
+            {
+                let invited = trainers.len();
+                Err(format!(
+                    "rounds.updates_min is {updates_min}, but only {invited} trainers are invited \
+                     and nobody may invite more: no round could ever be certified"
+                ))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -241,6 +292,27 @@ impl Message for Presence {
     }
 }
 
+/// A node's word that a trainer may come in; its signer vouches for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invitation {
+    /// The run.
+    pub run: RunId,
+    /// Who may come.
+    pub trainer: PublicKey,
+}
+
+impl Message for Invitation {
+    const DOMAIN: &'static str = "accord/invitation/v1";
+    const BYTES_MAX: usize = INVITATION_BYTES_MAX;
+
+    fn check(&self, voucher: &PublicKey) -> Result<(), String> {
+        if self.trainer == *voucher {
+            return Err("nobody vouches for itself".into());
+        }
+        Ok(())
+    }
+}
+
 /// Whether `name` can name a repo or a run: what hub clients accept as one part of a repo id.
 pub fn check_name(field: &str, name: &str) -> Result<(), String> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
@@ -298,7 +370,7 @@ pub(crate) mod tests {
                 held_out: None,
             },
             stewards,
-            admission: Admission::Open,
+            admission: AdmissionSpec { who: Admission::Open, probation_rounds: 0 },
             rounds: RoundSpec { count: 3, updates_min: 1, train_ms: 1_000, agree_ms: 100 },
             aggregate: AggregateSpec {
                 update: Encoding::Int8,

@@ -23,8 +23,11 @@ use protocol::log::tile::TilePath;
 use protocol::log::witness::AddCheckpoint;
 use protocol::log::{Checkpoint, Note, VerifierKey};
 use protocol::manifest::{Head, Manifest};
-use protocol::round::{Certificate, Proposal, RoundRecord, UpdateCommit, Vote, Wire};
-use protocol::run::{Presence, RunSpec};
+use protocol::round::{
+    Certificate, Equivocation, Motion, Proposal, Resolution, Roster, RoundRecord, UpdateCommit,
+    Vote, Wire,
+};
+use protocol::run::{Invitation, Presence, RunSpec};
 use protocol::update::{Encoding, Update, UpdateForm};
 use protocol::weights::Weights;
 use protocol::{Frontier, Message, PublicKey, Signed, codec};
@@ -50,11 +53,13 @@ pub const DECODERS: &[(&str, Decoder)] = &[
     ("audio", |bytes| media(bytes, |bytes| Some(audio_code(bytes).ok()?.to_vec()))),
     ("certificate", value::<Certificate>),
     ("commit", message::<UpdateCommit>),
+    ("equivocation", value::<Equivocation>),
     ("frontier", |bytes| Some(Frontier::from_bytes(bytes).ok()?.to_bytes())),
     ("head", message::<Head>),
     ("image", |bytes| {
         media(bytes, |bytes| Some(format!("{:?}", image_fingerprint(bytes).ok()?).into_bytes()))
     }),
+    ("invitation", message::<Invitation>),
     ("log_checkpoint", text::<Checkpoint>),
     ("log_map_proof", |bytes| Some(MapProof::parse(bytes).ok()?.to_bytes())),
     ("log_note", |bytes| Some(Note::parse(bytes).ok()?.to_bytes())),
@@ -64,6 +69,7 @@ pub const DECODERS: &[(&str, Decoder)] = &[
     ("log_tile_path", text::<TilePath>),
     ("log_vkey", text::<VerifierKey>),
     ("manifest", |bytes| Some(Manifest::from_bytes(bytes).ok()?.to_bytes())),
+    ("motion", message::<Motion>),
     ("passages", |bytes| Some(Passages::decode(bytes).ok()?.encode().expect("as it was read"))),
     ("payload", payload),
     ("place", |bytes| {
@@ -75,6 +81,8 @@ pub const DECODERS: &[(&str, Decoder)] = &[
     ("question", |bytes| Some(Question::from_bytes(bytes).ok()?.to_bytes())),
     ("record", message::<Record>),
     ("remark", |bytes| Some(Remark::from_bytes(bytes).ok()?.to_bytes())),
+    ("resolution", value::<Resolution>),
+    ("roster", |bytes| Some(Roster::from_bytes(bytes).ok()?.to_bytes())),
     ("round_record", value::<RoundRecord>),
     ("row", row),
     ("run_spec", message::<RunSpec>),

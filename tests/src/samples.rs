@@ -5,12 +5,13 @@
 use consent::{Policy, Silence};
 use protocol::aggregate::{Outer, Rule};
 use protocol::round::{
-    Accepted, Certificate, DataCommit, Phase, Proposal, RejectReason, Rejected, RoundRecord,
-    RunMessage, UpdateCommit, Vote, commit_id,
+    Accepted, Cause, Certificate, Change, DataCommit, Equivocation, Motion, Phase, Precommit,
+    Proposal, RejectReason, Rejected, Resolution, Roster, RoundRecord, RunMessage, UpdateCommit,
+    Vote, What, commit_id,
 };
 use protocol::run::{
-    Admission, AggregateSpec, ConsentSpec, LocalSpec, ModelSpec, RoundSpec, RunSpec, Work, genesis,
-    run_id,
+    Admission, AdmissionSpec, AggregateSpec, ConsentSpec, Invitation, LocalSpec, ModelSpec,
+    RoundSpec, RunSpec, Work, genesis, run_id,
 };
 use protocol::update::{Encoding, Update, UpdateForm};
 use protocol::{CommitId, FileHash, Frontier, PublicKey, SecretKey, Signed, codec};
@@ -24,46 +25,17 @@ pub fn samples() -> Vec<(&'static str, Vec<u8>)> {
     let policy = Policy { default: Silence::OptOut, ..Policy::default() };
     let spec = Signed::sign(plain_spec(vec![key.public()], &policy), &key);
     let run = run_id(&spec);
-    let data = DataCommit {
-        used_root: FileHash::of(b"used"),
-        used: 3,
-        excluded_root: FileHash::of(b"excluded"),
-        excluded: 1,
-        frontier: Frontier::default().id(),
-        policy: spec.value().consent.policy_hash(),
-    };
-    let (base, update) = (genesis(run), FileHash::of(b"update"));
-    let commit = UpdateCommit { run, round: 1, base, update, update_bytes: 334, data };
-    let commit = Signed::sign(commit, &key);
-    let record = RoundRecord {
-        run,
-        round: 1,
-        prev: base,
-        model_in: spec.value().model.weights,
-        accepted: vec![Accepted {
-            commit: commit_id(&commit),
-            trainer: key.public(),
-            update,
-            weight: 3,
-        }],
-        rejected: vec![Rejected {
-            commit: CommitId::of(b"other"),
-            trainer: key.public(),
-            reason: RejectReason::Duplicate,
-        }],
-        frontier: Frontier::default().id(),
-        model_out: FileHash::of(b"model"),
-        outer_out: FileHash::of(b"state"),
-        step: Some(FileHash::of(b"step")),
-    };
+    let commit = commit(&spec, &key);
+    let record = record(&spec, &commit);
     let vote =
         Vote { run, round: 1, attempt: 0, phase: Phase::Precommit, record: Some(record.id()) };
     let vote = Signed::sign(vote, &key);
-    let precommits = vec![serde_bytes::ByteBuf::from(vote.bytes().to_vec())];
-    let certificate = Certificate { record: record.clone(), precommits };
+    let signature = serde_bytes::ByteArray::new(*vote.signature());
+    let precommits = vec![Precommit { steward: key.public(), signature }];
+    let certificate = Certificate { record: record.clone(), attempt: 0, precommits };
     let proposal = Proposal { attempt: 2, proven: Some(1), record: record.clone() };
     let proposal = Signed::sign(proposal, &key);
-    let mut samples = vec![
+    let messages = vec![
         ("run_spec", spec.bytes().to_vec()),
         ("commit", commit.bytes().to_vec()),
         ("round_record", codec::encode(&record)),
@@ -73,19 +45,110 @@ pub fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("wire", RunMessage::Certificate(certificate).to_wire(run, 7).to_bytes()),
         ("wire", RunMessage::Proposal(proposal).to_wire(run, 0).to_bytes()),
     ];
+    messages.into_iter().chain(updates(&key)).chain(parts(&spec, &record, &vote, &key)).collect()
+}
+
+fn commit(spec: &Signed<RunSpec>, key: &SecretKey) -> Signed<UpdateCommit> {
+    let data = DataCommit {
+        used_root: FileHash::of(b"used"),
+        used: 3,
+        excluded_root: FileHash::of(b"excluded"),
+        excluded: 1,
+        frontier: Frontier::default().id(),
+        policy: spec.value().consent.policy_hash(),
+    };
+    let run = run_id(spec);
+    let commit = UpdateCommit {
+        run,
+        round: 1,
+        base: genesis(run),
+        update: FileHash::of(b"update"),
+        update_bytes: 334,
+        data,
+        invitation: Some(vec![1, 2, 3].into()),
+    };
+    Signed::sign(commit, key)
+}
+
+fn other(seed: u8) -> PublicKey {
+    SecretKey::from_seed(&[seed; 32]).public()
+}
+
+fn record(spec: &Signed<RunSpec>, commit: &Signed<UpdateCommit>) -> RoundRecord {
+    let run = run_id(spec);
+    let (what, proof) = (What::Appoint(other(3)), FileHash::of(b"proof"));
+    RoundRecord {
+        run,
+        round: 1,
+        prev: genesis(run),
+        model_in: spec.value().model.weights,
+        accepted: vec![Accepted {
+            commit: commit_id(commit),
+            trainer: commit.signer(),
+            update: commit.value().update,
+            weight: 3,
+            late: true,
+            voucher: Some(other(2)),
+        }],
+        rejected: vec![Rejected {
+            commit: CommitId::of(b"other"),
+            trainer: commit.signer(),
+            reason: RejectReason::Duplicate,
+        }],
+        frontier: Frontier::default().id(),
+        model_out: FileHash::of(b"model"),
+        outer_out: FileHash::of(b"state"),
+        step: Some(FileHash::of(b"step")),
+        changes: vec![Change { what, cause: Cause::Motion, proof }],
+        roster: FileHash::of(b"roster"),
+    }
+}
+
+/// Updates, one of each encoding; the first byte tells the fuzzer which.
+fn updates(key: &SecretKey) -> Vec<(&'static str, Vec<u8>)> {
     let encodings = [
         (Encoding::Int8, 0),
         (Encoding::TopK { per_chunk: 49 }, 5),
         (Encoding::Sign, 2),
         (Encoding::MaxOf { group: 8 }, 11),
     ];
-    for (encoding, first) in encodings {
+    let sample = |(encoding, first): (Encoding, u8)| {
         let form = UpdateForm { encoding, parameters: PARAMETERS };
         let delta: Vec<f32> = (0..PARAMETERS).map(|at| (at as f32).sin() * 0.1).collect();
         let update = Update::make(&form, key.public(), &delta, &mut [0.0; PARAMETERS]);
-        samples.push(("update", [&[first], update.bytes()].concat()));
-    }
-    samples
+        ("update", [&[first], update.bytes()].concat())
+    };
+    encodings.into_iter().map(sample).collect()
+}
+
+/// What is said of who has which part.
+fn parts(
+    spec: &Signed<RunSpec>,
+    record: &RoundRecord,
+    vote: &Signed<Vote>,
+    key: &SecretKey,
+) -> Vec<(&'static str, Vec<u8>)> {
+    let run = run_id(spec);
+    let motion = Signed::sign(Motion { run, serial: 4, what: What::Dismiss(other(3)) }, key);
+    let invitation = Signed::sign(Invitation { run, trainer: other(3) }, key);
+    let roster = Roster::start(spec.value());
+    let roster = roster.after(1, &record.accepted, &[], &record.changes).expect("it fits");
+    vec![
+        ("motion", motion.bytes().to_vec()),
+        ("resolution", Resolution::new([&motion]).to_bytes()),
+        ("invitation", invitation.bytes().to_vec()),
+        ("equivocation", equivocation(vote, key)),
+        ("roster", roster.to_bytes()),
+    ]
+}
+
+/// Two votes of one steward in one place, in the order that counts.
+fn equivocation(vote: &Signed<Vote>, key: &SecretKey) -> Vec<u8> {
+    let other = Signed::sign(Vote { record: None, ..vote.value().clone() }, key);
+    let mut pair = [vote.bytes().to_vec(), other.bytes().to_vec()];
+    pair.sort();
+    let [one, other] = pair;
+    Equivocation::Votes(one, other).to_bytes()
 }
 
 /// A run of these stewards, sorted, that passes every check.
@@ -101,7 +164,7 @@ pub fn plain_spec(stewards: Vec<PublicKey>, policy: &Policy) -> RunSpec {
             held_out: None,
         },
         stewards,
-        admission: Admission::Open,
+        admission: AdmissionSpec { who: Admission::Open, probation_rounds: 2 },
         rounds: RoundSpec { count: 3, updates_min: 1, train_ms: 60_000, agree_ms: 1_000 },
         aggregate: AggregateSpec {
             update: Encoding::TopK { per_chunk: 64 },

@@ -27,7 +27,8 @@ use protocol::log::tree::{HashSource, root};
 use protocol::log::vkey::Algorithm;
 use protocol::log::{Checkpoint, SignedCheckpoint, SigningKey, TreeHash, cosignature};
 use protocol::round::{
-    Accepted, Certificate, DataCommit, Phase, RoundRecord, UpdateCommit, Vote, commit_id,
+    Accepted, Cause, Certificate, Change, DataCommit, Phase, Precommit, RoundRecord, UpdateCommit,
+    Vote, What, commit_id,
 };
 use protocol::run::{ModelSpec, RunSpec, genesis, run_id};
 use protocol::{
@@ -129,6 +130,8 @@ struct Round {
     spec: Signed<RunSpec>,
     commit: Signed<UpdateCommit>,
     certificate: Vec<u8>,
+    handover: Vec<u8>,
+    handed_over: Vec<u8>,
     frontier: Frontier,
     used: Vec<ContentId>,
     denials: Vec<Denial>,
@@ -158,6 +161,7 @@ impl Round {
             update: FileHash::of(b"update"),
             update_bytes: 6,
             data,
+            invitation: None,
         };
         let commit = Signed::sign(commit, &key(7));
         let accepted = vec![Accepted {
@@ -165,6 +169,8 @@ impl Round {
             trainer: key(7).public(),
             update: FileHash::of(b"update"),
             weight: 7,
+            late: false,
+            voucher: None,
         }];
         let record = RoundRecord {
             run,
@@ -177,20 +183,29 @@ impl Round {
             model_out: FileHash::of(b"out"),
             outer_out: FileHash::of(b"outer"),
             step: None,
+            changes: vec![],
+            roster: FileHash::of(b"roster"),
         };
-        let vote =
-            Vote { run, round: 1, attempt: 2, phase: Phase::Precommit, record: Some(record.id()) };
-        let mut votes: Vec<Signed<Vote>> =
-            stewards.iter().map(|steward| Signed::sign(vote.clone(), steward)).collect();
-        votes.sort_by_key(Signed::signer);
-        let precommits = votes.iter().map(|vote| vote.bytes().to_vec().into()).collect();
-        let certificate = Certificate { record, precommits }.to_bytes();
-        Self { spec, commit, certificate, frontier, used, denials }
+        let certificate = certify(record.clone(), &stewards);
+        // The same a round later, when one of the stewards has left and another come.
+        let change = |what| Change { what, cause: Cause::Motion, proof: FileHash::of(b"proof") };
+        let (left, came) = (key(5).public(), key(9).public());
+        let changes = vec![change(What::Appoint(came)), change(What::Dismiss(left))];
+        let handover = certify(RoundRecord { changes, ..record.clone() }, &stewards);
+        let handed_over = certify(RoundRecord { round: 2, ..record }, &[3u8, 4, 9].map(key));
+        Self { spec, commit, certificate, handover, handed_over, frontier, used, denials }
     }
 
     fn proof(&self, bound: Option<BoundProof>, content: Option<ContentId>) -> Proof {
         let data = content.map(|content| self.data(content));
-        Proof::Round(Box::new(RoundProof::new(&self.spec, &self.certificate, bound, data)))
+        Proof::Round(Box::new(RoundProof::new(&self.spec, &[], &self.certificate, bound, data)))
+    }
+
+    /// The proof of round 2, by these handovers.
+    fn proof_after(&self, handovers: &[Vec<u8>], content: ContentId) -> Proof {
+        let data = Some(self.data(content));
+        let certificate = &self.handed_over;
+        Proof::Round(Box::new(RoundProof::new(&self.spec, handovers, certificate, None, data)))
     }
 
     fn data(&self, content: ContentId) -> DataProof {
@@ -203,6 +218,20 @@ impl Round {
         let excluded = ExcludedProof::prove(&excluded, &content);
         DataProof::new(self.commit.bytes(), content, unused, excluded)
     }
+}
+
+fn certify(record: RoundRecord, stewards: &[SecretKey]) -> Vec<u8> {
+    let (run, round, id) = (record.run, record.round, Some(record.id()));
+    let vote = Vote { run, round, attempt: 2, phase: Phase::Precommit, record: id };
+    let mut votes: Vec<Signed<Vote>> =
+        stewards.iter().map(|steward| Signed::sign(vote.clone(), steward)).collect();
+    votes.sort_by_key(Signed::signer);
+    let precommit = |vote: &Signed<Vote>| Precommit {
+        steward: vote.signer(),
+        signature: serde_bytes::ByteArray::new(*vote.signature()),
+    };
+    let precommits = votes.iter().map(precommit).collect();
+    Certificate { record, attempt: 2, precommits }.to_bytes()
 }
 
 fn spec(stewards: impl Iterator<Item = PublicKey>, policy: &Policy) -> RunSpec {
@@ -265,6 +294,8 @@ fn proofs(log: &mut Log) -> Vec<(String, Proof)> {
     }
     all.push(("excluded-by-silence".into(), plain.proof(None, Some(work(1)))));
     all.push(("excluded-by-record".into(), plain.proof(None, Some(work(2)))));
+    let handed_over = plain.proof_after(std::slice::from_ref(&plain.handover), work(2));
+    all.push(("unused-handed-over-and-late".into(), handed_over));
     all
 }
 
@@ -342,6 +373,16 @@ fn what_is_not_so_cannot_be_proved() {
     let wide = Unused { left: None, ..gap.clone() };
     assert!(!wide.holds(&work(77), data), "a gap that leaves out a side");
     assert!(!Unused { left: None, right: None }.holds(&work(77), data));
+
+    // Stewards who came later have no say unless it is shown how they came; nor twice, nor out of order.
+    let because = |handovers: &[Vec<u8>]| {
+        round.proof_after(handovers, work(2)).verify(None).unwrap_err().to_string()
+    };
+    assert!(because(&[]).contains("no steward"), "{}", because(&[]));
+    let twice = [round.handover.clone(), round.handover.clone()];
+    assert!(because(&twice).contains("no steward"), "{}", because(&twice));
+    let later = [round.handover.clone(), round.handed_over.clone()];
+    assert!(because(&later).contains("out of order"), "{}", because(&later));
 
     // A record names a collection under its own number of works, and no work that is not in its list.
     let works = [*work(1).as_bytes(), *work(2).as_bytes()];

@@ -1,11 +1,11 @@
 //! "Round N was bound by my record", "these bytes were not used", "this was left out because of me".
 //!
 //! Invariants: everything hangs on the run's id, the hash of its signed specification: that names the
-//! stewards, more than two thirds of whom signed the round's record, which names the frontier and the
-//! trainers' commits. What it is not: proof of what a trainer did; it is what the trainer signed.
+//! first stewards; more than two thirds of those in office signed each record that changed who they are,
+//! and the round's record, which names the frontier and the trainers' commits. What it is not: proof of what a trainer did; it is what the trainer signed.
 
-use protocol::limits::PROOF_CHAIN_MAX;
-use protocol::round::{Certificate, CertificateError, UpdateCommit, commit_id};
+use protocol::limits::{PROOF_CHAIN_MAX, PROOF_HANDOVERS_MAX};
+use protocol::round::{Certificate, CertificateError, UpdateCommit, commit_id, stewards_after};
 use protocol::run::{RunSpec, run_id};
 use protocol::{
     CommitId, ContentId, FeedHead, Frontier, OpenError, PublicKey, RecordId, RunId, Signed,
@@ -22,6 +22,8 @@ use crate::record::{Record, record_id};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoundProof {
     spec: ByteBuf,
+    /// Certificates of the rounds before it that changed who the stewards are, in order.
+    handovers: Vec<ByteBuf>,
     certificate: ByteBuf,
     bound: Option<BoundProof>,
     data: Option<DataProof>,
@@ -94,6 +96,9 @@ pub struct DataShown {
 /// Why it shows nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RoundProofError {
+    /// What changed the stewards is out of order or does not fit.
+    #[error("the rounds that changed the stewards are out of order or do not fit")]
+    Handover,
     /// Nothing is claimed.
     #[error("the proof shows neither a record nor a work")]
     Empty,
@@ -127,14 +132,17 @@ pub enum RoundProofError {
 }
 
 impl RoundProof {
-    /// The proof of these parts; `certificate` as it was received.
+    /// The proof of these parts; `certificate`, and those of the `handovers` before it, as they were
+    /// received.
     pub fn new(
         spec: &Signed<RunSpec>,
+        handovers: &[Vec<u8>],
         certificate: &[u8],
         bound: Option<BoundProof>,
         data: Option<DataProof>,
     ) -> Self {
-        Self { spec: buf(spec.bytes()), certificate: buf(certificate), bound, data }
+        let handovers = handovers.iter().map(|bytes| buf(bytes)).collect();
+        Self { spec: buf(spec.bytes()), handovers, certificate: buf(certificate), bound, data }
     }
 
     pub(super) fn verify(&self) -> Result<RoundShown, RoundProofError> {
@@ -143,7 +151,9 @@ impl RoundProof {
         }
         let spec = Signed::<RunSpec>::open(&self.spec).map_err(RoundProofError::Spec)?;
         let run = run_id(&spec);
-        let certificate = Certificate::open(&self.certificate, run, spec.value())?;
+        let certificate = Certificate::open(&self.certificate, run)?;
+        let stewards = self.stewards(run, spec.value(), certificate.record.round)?;
+        certificate.check(spec.value(), &stewards)?;
         let bound = self.bound.as_ref().map(|bound| bound.verify(&certificate)).transpose()?;
         let data = self.data.as_ref().map(|data| data.verify(&certificate)).transpose()?;
         Ok(RoundShown {
@@ -151,10 +161,35 @@ impl RoundProof {
             name: spec.value().name.clone(),
             round: certificate.record.round,
             votes: certificate.precommits.len(),
-            stewards: spec.value().stewards.len(),
+            stewards: stewards.len(),
             bound,
             data,
         })
+    }
+
+    /// The stewards of `round`: those of the spec, as the handovers changed them.
+    fn stewards(
+        &self,
+        run: RunId,
+        spec: &RunSpec,
+        round: u64,
+    ) -> Result<Vec<PublicKey>, RoundProofError> {
+        let (mut stewards, mut before) = (spec.stewards.clone(), 0);
+        if self.handovers.len() > PROOF_HANDOVERS_MAX {
+            return Err(RoundProofError::Handover);
+        }
+        for bytes in &self.handovers {
+            let certificate = Certificate::open(bytes, run)?;
+            certificate.check(spec, &stewards)?;
+            let record = &certificate.record;
+            if record.round <= before || record.round >= round {
+                return Err(RoundProofError::Handover);
+            }
+            before = record.round;
+            stewards = stewards_after(&stewards, &record.changes)
+                .map_err(|_| RoundProofError::Handover)?;
+        }
+        Ok(stewards)
     }
 }
 
@@ -226,7 +261,9 @@ impl DataProof {
         let accepted = record.accepted.iter().any(|entry| entry.commit == id);
         let value = commit.value();
         let named = accepted || record.rejected.iter().any(|entry| entry.commit == id);
-        if !named || value.run != record.run || value.round != record.round {
+        // One that came late is of the round before.
+        let of_round = value.round == record.round || value.round + 1 == record.round;
+        if !named || value.run != record.run || !of_round {
             return Err(RoundProofError::OtherCommit);
         }
         if !self.unused.holds(&self.content, &value.data) {

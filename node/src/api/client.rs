@@ -20,11 +20,11 @@ use tokio_util::task::AbortOnDropHandle;
 use protocol::limits::API_LINE_BYTES_MAX;
 
 use super::dto::{
-    AuditReply, CheckReply, CheckRequest, ConsentReply, ConsentRequest, CreateRequest, EvalReply,
-    EvalRequest, ExportReply, ExportRequest, Failure, GetReply, GetRequest, IdReply, IdRequest,
-    JoinRequest, Line, OptInReply, OwnReply, OwnRequest, Progress, ProveReply, ProveRequest,
-    RecordsReply, RecordsRequest, RevisionView, RunView, ScanReply, ScanRequest, ShareRequest,
-    Status,
+    AuditReply, AuditRequest, CheckReply, CheckRequest, ConsentReply, ConsentRequest,
+    CreateRequest, EvalReply, EvalRequest, ExportReply, ExportRequest, Failure, GetReply,
+    GetRequest, IdReply, IdRequest, JoinRequest, Line, OptInReply, OwnReply, OwnRequest, Progress,
+    ProveReply, ProveRequest, RecordsReply, RecordsRequest, RevisionView, RunActReply,
+    RunActRequest, RunView, ScanReply, ScanRequest, ShareRequest, Status,
 };
 use super::{Address, AddressError, ClientError};
 
@@ -181,9 +181,19 @@ impl Client {
     pub async fn audit(
         &self,
         run: &str,
+        request: &AuditRequest,
         said: impl FnMut(Progress),
     ) -> Result<AuditReply, ClientError> {
-        self.change(&format!("/api/runs/{}/audit", segment(run)), &(), said).await
+        self.change(&format!("/api/runs/{}/audit", segment(run)), request, said).await
+    }
+
+    /// `POST /api/run-act`.
+    pub async fn run_act(
+        &self,
+        request: &RunActRequest,
+        said: impl FnMut(Progress),
+    ) -> Result<RunActReply, ClientError> {
+        self.change("/api/run-act", request, said).await
     }
 
     /// `POST /api/eval`.

@@ -5,6 +5,7 @@
 
 mod identity;
 mod run;
+mod run_act;
 mod scan;
 mod terms;
 
@@ -17,8 +18,12 @@ pub use identity::{
     SayRequest,
 };
 pub use run::{
-    AuditReply, CreateRequest, EvalView, JoinRequest, OwnView, RejectView, RoundView, RunView,
-    UpdateView,
+    AuditReply, AuditRequest, CreateRequest, EvalView, JoinRequest, OwnView, RejectView, RoundView,
+    RunView, UpdateView,
+};
+pub use run_act::{
+    ChangeName, ForkView, LogChange, LogHashes, LogUpdate, LogView, MemberView, MembersView,
+    MotionView, RunAct, RunActReply, RunActRequest,
 };
 pub use scan::{ScanColumns, ScanItem, ScanReply, ScanRequest, ScanSite};
 pub use terms::{ExportReply, ExportRequest, ImportRequest};

@@ -33,10 +33,11 @@ pub(crate) use server::serve_until;
 pub use token::Token;
 
 use dto::{
-    AuditReply, CheckReply, CheckRequest, ConsentReply, ConsentRequest, CreateRequest, EvalReply,
-    EvalRequest, ExportReply, ExportRequest, Failure, GetReply, GetRequest, IdReply, IdRequest,
-    JoinRequest, OptInReply, OwnReply, OwnRequest, ProveReply, ProveRequest, RecordsReply,
-    RecordsRequest, RevisionView, RunView, ScanReply, ScanRequest, ShareRequest, Status,
+    AuditReply, AuditRequest, CheckReply, CheckRequest, ConsentReply, ConsentRequest,
+    CreateRequest, EvalReply, EvalRequest, ExportReply, ExportRequest, Failure, GetReply,
+    GetRequest, IdReply, IdRequest, JoinRequest, OptInReply, OwnReply, OwnRequest, ProveReply,
+    ProveRequest, RecordsReply, RecordsRequest, RevisionView, RunActReply, RunActRequest, RunView,
+    ScanReply, ScanRequest, ShareRequest, Status,
 };
 
 /// What a request comes to.
@@ -81,6 +82,12 @@ pub trait Service: Send + Sync + 'static {
     fn runs(&self) -> impl Future<Output = Answer<Vec<RunView>>> + Send;
     /// One run.
     fn run(&self, run: String) -> impl Future<Output = Answer<RunView>> + Send;
+    /// Something about a run: its members, its log, and changes of who has which part.
+    fn run_act(
+        &self,
+        request: RunActRequest,
+        progress: ProgressSender,
+    ) -> impl Future<Output = Answer<RunActReply>> + Send;
     /// One run as it is now, and again after each change, until the reader or the node is gone.
     fn watch(&self, run: String) -> impl Future<Output = Answer<mpsc::Receiver<RunView>>> + Send;
     /// Asks the gate about each item of a data set.
@@ -128,6 +135,7 @@ pub trait Service: Send + Sync + 'static {
     fn audit(
         &self,
         run: String,
+        request: AuditRequest,
         progress: ProgressSender,
     ) -> impl Future<Output = Answer<AuditReply>> + Send;
     /// Evaluates a model on a table.

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use protocol::limits::{API_REQUEST_BYTES_MAX, API_STOP_TIMEOUT_MS};
 
-use super::dto::JoinRequest;
+use super::dto::{AuditRequest, JoinRequest};
 use super::guard::{Guard, guard};
 use super::stream::{JsonBody, Tasks, answer, refusal};
 use super::{Address, Answer, ProgressSender, ServeError, Service, Token};
@@ -99,10 +99,8 @@ fn routes<S: Service>(api: Api<S>) -> Router {
             "/api/runs/{run}/leave",
             of_run(|s: Arc<S>, run, _| async move { s.leave(run).await }),
         )
-        .route(
-            "/api/runs/{run}/audit",
-            of_run(|s: Arc<S>, run, p| async move { s.audit(run, p).await }),
-        )
+        .route("/api/runs/{run}/audit", post(audit::<S>))
+        .route("/api/run-act", asked(|s: Arc<S>, r, p| async move { s.run_act(r, p).await }))
         .route("/api/share", asked(|s: Arc<S>, r, p| async move { s.share(r, p).await }))
         .route("/api/get", asked(|s: Arc<S>, r, p| async move { s.get(r, p).await }))
         .route("/api/create", asked(|s: Arc<S>, r, p| async move { s.create(r, p).await }))
@@ -170,6 +168,14 @@ async fn join<S: Service>(
     JsonBody(request): JsonBody<JoinRequest>,
 ) -> Response {
     api.tasks.lines(|_| async move { api.service.join(run, request).await })
+}
+
+async fn audit<S: Service>(
+    State(api): State<Api<S>>,
+    Path(run): Path<String>,
+    JsonBody(request): JsonBody<AuditRequest>,
+) -> Response {
+    api.tasks.lines(|progress| async move { api.service.audit(run, request, progress).await })
 }
 
 async fn run<S: Service>(State(api): State<Api<S>>, Path(run): Path<String>) -> Response {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use protocol::{FileHash, PublicKey, RevisionId, RunId, SecretKey};
+use protocol::{FileHash, PublicKey, RevisionId, RoundId, RunId, SecretKey};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
@@ -43,6 +43,8 @@ fn run_view(name: &str, round: u64) -> RunView {
         round,
         finished: round == 3,
         parts: vec![],
+        motions: Vec::new(),
+        forks: Vec::new(),
         trainers: vec![],
         evaluating: None,
         doing: String::new(),
@@ -136,10 +138,20 @@ impl Service for Fake {
     async fn check(&self, _: CheckRequest, _: ProgressSender) -> Answer<CheckReply> {
         Ok(CheckReply { works: 1, allowed: 1, refused: 0, refusals: vec![] })
     }
-    async fn audit(&self, run: String, progress: ProgressSender) -> Answer<AuditReply> {
+    async fn run_act(&self, request: RunActRequest, _: ProgressSender) -> Answer<RunActReply> {
+        Ok(RunActReply::Followed { run: RunId::of(b""), name: request.run })
+    }
+    async fn audit(
+        &self,
+        run: String,
+        request: AuditRequest,
+        progress: ProgressSender,
+    ) -> Answer<AuditReply> {
         progress.send(&run, 1, Some(1), "rounds");
         let (run, model) = (RunId::of(b""), FileHash::of(b""));
-        Ok(AuditReply { run, rounds: 1, signatures: 1, updates: 3, model, elapsed_ms: 1 })
+        let first = request.trusted_round.unwrap_or(0) + 1;
+        let (signatures, updates, id, elapsed_ms) = (1, 3, RoundId::of(b""), 1);
+        Ok(AuditReply { run, first, rounds: 1, signatures, updates, model, id, elapsed_ms })
     }
     async fn eval(&self, _: EvalRequest, _: ProgressSender) -> Answer<EvalReply> {
         std::future::pending().await
@@ -194,9 +206,14 @@ async fn progress_arrives_before_the_result() {
     let mut said = Vec::new();
     let view = running.client.share(&share("/x"), |p| said.push(p.done)).await.expect("shared");
     assert_eq!((view.name.as_str(), said), ("/x", vec![1, 2]));
-    let audit = running.client.audit("a b/c", |p| assert_eq!(p.what, "a b/c")).await;
-    assert_eq!(audit.expect("audited").updates, 3);
-    let join = JoinRequest { data: "d.csv".to_owned() };
+    let request = AuditRequest { trusted_round: Some(7), trusted_id: None };
+    let audit = running.client.audit("a b/c", &request, |p| assert_eq!(p.what, "a b/c")).await;
+    let audit = audit.expect("audited");
+    assert_eq!((audit.first, audit.updates), (8, 3));
+    let request = RunActRequest { run: "a run".into(), act: RunAct::Follow };
+    let followed = running.client.run_act(&request, drop).await.expect("followed");
+    assert!(matches!(followed, RunActReply::Followed { name, .. } if name == "a run"));
+    let join = JoinRequest { data: "d.csv".to_owned(), invitation: None };
     let joined = running.client.join("run", &join).await.expect("joined");
     assert_eq!(joined.name, "run on d.csv");
     assert_eq!(running.client.leave("run").await.expect("left").name, "run");

@@ -12,13 +12,14 @@ use clap::builder::{
 use clap::{Args, Parser, Subcommand};
 use consent::Use;
 use libp2p::Multiaddr;
-use protocol::PublicKey;
 use protocol::limits::OPT_IN_DAYS_MAX;
+use protocol::{PublicKey, RoundId};
 
 use super::id_args::{IdVerb, KeyArguments};
 use super::log_args::{LogVerb, WitnessVerb};
 use super::own_args::OwnVerb;
 use super::proof::ProveArguments;
+use super::run_args::RunVerb;
 use super::scan::ScanArguments;
 
 /// Threads that may be asked for; more than any machine here has.
@@ -87,6 +88,10 @@ pub(super) enum Verb {
     Audit {
         #[command(flatten)]
         run: RunArgument,
+        /// Begin after this round, whose id you trust, instead of with the first. Nodes keep what that
+        /// takes of every eighth round and of the last.
+        #[arg(long, value_name = "ROUND:ID", value_parser = checkpoint)]
+        from: Option<(u64, RoundId)>,
     },
     /// Evaluate a model on your own table.
     #[command(after_help = "Example: accord eval 1f0e7a9b2c/digits --data held-out.csv")]
@@ -163,42 +168,6 @@ pub(super) struct RunArgument {
     /// The run's id, at least the first 6 digits of it, or its name.
     #[arg(value_name = "RUN", value_parser = NonEmptyStringValueParser::new())]
     pub(super) run: String,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum RunVerb {
-    /// Create a run from its spec file.
-    #[command(after_help = "Example: accord run create digits.toml")]
-    Create {
-        /// The spec file, in TOML.
-        #[arg(value_name = "SPEC.toml")]
-        spec: PathBuf,
-    },
-    /// Train in a run, on your table, until it ends or you leave.
-    #[command(after_help = "Example: accord run join digits --data my.csv")]
-    Join {
-        #[command(flatten)]
-        run: RunArgument,
-        /// The table to train on (CSV); it never leaves this machine.
-        #[arg(long, value_name = "FILE")]
-        data: PathBuf,
-    },
-    /// Train in a run no more.
-    #[command(after_help = "Example: accord run leave digits")]
-    Leave {
-        #[command(flatten)]
-        run: RunArgument,
-    },
-    /// Show one run with its rounds, or list all runs.
-    #[command(after_help = "Example: accord run status digits --watch")]
-    Status {
-        /// The run's id, at least the first 6 digits of it, or its name.
-        #[arg(value_name = "RUN", value_parser = NonEmptyStringValueParser::new())]
-        run: Option<String>,
-        /// Print a line for each round until the run is finished or Ctrl-C.
-        #[arg(long, requires = "run")]
-        watch: bool,
-    },
 }
 
 const OPT_IN: &str = "\
@@ -310,6 +279,14 @@ pub(super) struct DemoArguments {
     pub(super) keep: Option<PathBuf>,
 }
 
+/// A round's number and id, as `accord run log` shows them.
+fn checkpoint(text: &str) -> Result<(u64, RoundId), String> {
+    let parsed = text.split_once(':').and_then(|(round, id)| {
+        Some((round.parse().ok().filter(|round| *round > 0)?, id.parse().ok()?))
+    });
+    parsed.ok_or_else(|| "give ROUND:ID, the number of a round and its id of 64 digits".to_owned())
+}
+
 pub(super) fn uses() -> PossibleValuesParser {
     PossibleValuesParser::new(Use::ALL.map(Use::as_str))
 }
@@ -348,6 +325,7 @@ mod tests {
             "accord run create spec.toml",
             "accord run join digits --data d.csv",
             "accord run leave digits",
+            "accord audit digits --from 7:RECORD",
             "accord run status",
             "accord run status digits --watch --json",
             "accord consent opt-out a b --identity artist --use train-generative --use mine",

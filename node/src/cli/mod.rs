@@ -25,6 +25,8 @@ mod progress;
 mod proof;
 mod rounds;
 mod run;
+mod run_act;
+mod run_args;
 mod scan;
 mod table;
 mod terms;
@@ -93,7 +95,7 @@ async fn act(context: &Context, verb: Verb) -> Result<(), CliError> {
         Verb::Get(arguments) => model::get(context, arguments).await,
         Verb::Eval(arguments) => model::eval(context, &arguments).await,
         Verb::Run(verb) => run::act(context, verb).await,
-        Verb::Audit { run } => run::audit(context, &run.run).await,
+        Verb::Audit { run, from } => run::audit(context, &run.run, from).await,
         Verb::Log(verb) => log::act(context, verb),
         Verb::Witness(verb) => log::act_witness(context, verb),
         Verb::Consent(verb) => consent::act(context, verb).await,

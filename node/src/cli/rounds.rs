@@ -3,9 +3,10 @@
 //! Invariants: a watch shows each round once, in order, and with its evaluation if it gets one.
 //! What it is not: asking for them (see `run`).
 
-use crate::api::dto::{OwnView, RoundView, RunView, UpdateView};
+use crate::api::dto::{ForkView, OwnView, RoundView, RunView, UpdateView};
 
 use super::output::Style;
+use super::run_act::motion_text;
 use super::table::{Table, pairs};
 use super::units::{count, micro, percent, short, shorts, size};
 
@@ -97,6 +98,9 @@ pub(super) fn run_text(view: &RunView, style: Style) -> String {
         ],
         style,
     );
+    let motions = view.motions.iter().map(|motion| format!("motion: {}\n", motion_text(motion)));
+    let forks = view.forks.iter().map(|fork| style.bad(&fork_text(fork)) + "\n");
+    let text = text + &motions.collect::<String>() + &forks.collect::<String>();
     if view.history.is_empty() {
         return text;
     }
@@ -113,6 +117,19 @@ pub(super) fn run_text(view: &RunView, style: Style) -> String {
         }
     }
     text
+}
+
+/// A fork, and what it means.
+fn fork_text(fork: &ForkView) -> String {
+    format!(
+        "FORK: round {} was certified twice, here as {} and elsewhere as {}; {} signed both: {}. This \
+         node goes on with its own branch and merges nothing",
+        fork.round,
+        fork.ours,
+        fork.theirs,
+        count(fork.signed_both.len() as u64, "steward"),
+        shorts(&fork.signed_both)
+    )
 }
 
 /// Only the node that publishes knows as what; the others have heard of the repo.
@@ -195,6 +212,7 @@ mod tests {
         let update = |bytes| UpdateView {
             trainer,
             commit: CommitId::of(b"commit"),
+            late: false,
             weight: 1,
             used: Some(450),
             excluded: Some(50),
@@ -214,6 +232,7 @@ mod tests {
             model: FileHash::of(b"model"),
             accepted: vec![update(10_240), update(10_240)],
             rejected: vec![RejectView { trainer, reason: "stale frontier".to_owned() }],
+            changes: Vec::new(),
             signatures: 1,
             evaluation: evaluated.then_some(evaluation),
             own: Some(own),
@@ -232,6 +251,8 @@ mod tests {
             round: history.len() as u64,
             finished,
             parts: vec!["trainer".into()],
+            motions: Vec::new(),
+            forks: Vec::new(),
             trainers: vec![key],
             evaluating: None,
             doing: "training".into(),

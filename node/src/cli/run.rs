@@ -1,4 +1,4 @@
-//! `accord run create`, `join`, `leave` and `status`, and `accord audit`.
+//! `accord run create`, `join`, `leave` and `status`, and `accord audit`; the rest is in `run_act`.
 //!
 //! Invariants: a watch ends with the run, with Ctrl-C, or with an error if the node stops first.
 //! What it is not: how rounds look (see `rounds`).
@@ -7,19 +7,22 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use protocol::RunId;
 use protocol::limits::API_REQUEST_BYTES_MAX;
+use protocol::{RoundId, RunId};
 use serde::Serialize;
 
 use crate::api::Watch;
-use crate::api::dto::{AuditReply, CreateRequest, JoinRequest, RoundView, RunView};
+use crate::api::dto::{
+    AuditReply, AuditRequest, CreateRequest, JoinRequest, RoundView, RunAct, RunView,
+};
 
-use super::args::RunVerb;
 use super::context::{Context, absolute, absolute_text};
 use super::error::CliError;
 use super::output::{Output, Style};
 use super::progress::Reporter;
 use super::rounds::{Shown, round_text, run_text, runs_text};
+use super::run_act;
+use super::run_args::RunVerb;
 use super::table::pairs;
 use super::units::{count, duration, short};
 use crate::signals::Signals;
@@ -45,8 +48,8 @@ enum Event<'a> {
 pub(super) async fn act(context: &Context, verb: RunVerb) -> Result<(), CliError> {
     match verb {
         RunVerb::Create { spec } => create(context, &spec).await,
-        RunVerb::Join { run, data } => {
-            let request = JoinRequest { data: absolute_text(&data)? };
+        RunVerb::Join { run, data, invitation } => {
+            let request = JoinRequest { data: absolute_text(&data)?, invitation };
             let view = context.client()?.join(&run.run, &request).await?;
             context.out.show(&view, |view, _| {
                 let (name, data) = (&view.name, &request.data);
@@ -78,14 +81,33 @@ pub(super) async fn act(context: &Context, verb: RunVerb) -> Result<(), CliError
             let watch = context.client()?.watch(&run).await?;
             follow(context.out, watch).await
         }
+        RunVerb::Members { run } => run_act::act(context, &run, RunAct::Members).await,
+        RunVerb::Follow { run } => run_act::act(context, &run, RunAct::Follow).await,
+        RunVerb::Invite { run, trainer } => {
+            run_act::act(context, &run, RunAct::Invite { trainer }).await
+        }
+        RunVerb::Motion { run, change, node } => {
+            let change = run_act::change_name(change);
+            run_act::act(context, &run, RunAct::Motion { change, node }).await
+        }
+        RunVerb::Log { run, from, follow } => run_act::log(context, &run, from, follow).await,
+        RunVerb::Export { run, out, updates } => {
+            run_act::export(context, &run, &out, updates).await
+        }
     }
 }
 
 /// `accord audit`.
-pub(super) async fn audit(context: &Context, run: &str) -> Result<(), CliError> {
+pub(super) async fn audit(
+    context: &Context,
+    run: &str,
+    from: Option<(u64, RoundId)>,
+) -> Result<(), CliError> {
     let client = context.client()?;
     let mut reporter = Reporter::new(context.out);
-    let reply = client.audit(run, |progress| reporter.say(progress)).await;
+    let (trusted_round, trusted_id) = from.unzip();
+    let request = AuditRequest { trusted_round, trusted_id };
+    let reply = client.audit(run, &request, |progress| reporter.say(progress)).await;
     reporter.end();
     context.out.show(&reply?, audit_text)?;
     Ok(())
@@ -169,10 +191,15 @@ fn finished_text(view: &RunView, style: Style) -> String {
 
 fn audit_text(reply: &AuditReply, style: Style) -> String {
     let verified = format!(
-        "{} with {} and {} of trainers, from the first round on, in {}",
+        "{} with {} and {} of trainers, from {} on, in {}",
         count(reply.rounds, "certificate"),
         count(reply.signatures, "signature"),
         count(reply.updates, "update"),
+        if reply.first == 1 {
+            "the first round".to_owned()
+        } else {
+            format!("round {}", reply.first)
+        },
         duration(reply.elapsed_ms)
     );
     let verdict =
@@ -183,6 +210,7 @@ fn audit_text(reply: &AuditReply, style: Style) -> String {
                 ("run", reply.run.to_string()),
                 ("verified", verified),
                 ("model", reply.model.to_string()),
+                ("up to", format!("{}:{}", reply.first + reply.rounds - 1, reply.id)),
             ],
             style,
         )
@@ -210,10 +238,12 @@ mod tests {
     fn an_audit_says_what_it_did() {
         let reply = AuditReply {
             run: RunId::of(b""),
+            first: 1,
             rounds: 10,
             signatures: 10,
             updates: 30,
             model: FileHash::of(b""),
+            id: RoundId::of(b""),
             elapsed_ms: 1_500,
         };
         let text = audit_text(&reply, Style::PLAIN);

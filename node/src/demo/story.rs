@@ -17,7 +17,8 @@ use super::opt_out::OptOut;
 use super::picture;
 use super::report::{Report, RoundLine, Summary};
 use crate::api::dto::{
-    CreateRequest, EvalRequest, GetRequest, JoinRequest, OwnView, RoundView, RunView, ShareRequest,
+    AuditRequest, CreateRequest, EvalRequest, GetRequest, JoinRequest, OwnView, RoundView, RunView,
+    ShareRequest,
 };
 
 /// Rounds of the demo's run.
@@ -68,7 +69,8 @@ async fn told(
     let last = finished(&nodes[0], &run).await?;
     let (accuracy, fetched) = judge(&nodes[3], files, owner, &last, dir, report).await?;
     report.step("5. node-4 audits the run from the first round");
-    let audit = ask(&nodes[3], nodes[3].client.audit(&run, report.bar())).await?;
+    let audit =
+        ask(&nodes[3], nodes[3].client.audit(&run, &AuditRequest::default(), report.bar())).await?;
     promise(audit.rounds == ROUNDS && audit.model == last.model, || {
         format!(
             "the audit reaches round {ROUNDS} and root {}, not {} and {}",
@@ -177,7 +179,7 @@ cooling_hours = 0
             Ok(runs.into_iter().find(|known| known.run == view.run))
         })
         .await?;
-        let request = JoinRequest { data: part.display().to_string() };
+        let request = JoinRequest { data: part.display().to_string(), invitation: None };
         ask(node, node.client.join(&run, &request)).await?;
     }
     Ok(run)

@@ -1,17 +1,18 @@
-//! Auditing a run: every certificate verified, every aggregate recomputed, from the first round.
+//! Auditing a run: every certificate verified, every aggregate recomputed, from the first round or from one
+//! that somebody trusts.
 //!
-//! Invariants: nothing is taken from the run's own word but the signed specification; a round that
-//! cannot be fetched or does not hold ends the audit with its number.
+//! Invariants: nothing is taken from the run's own word but the signed specification, or the round that is
+//! trusted; a round that cannot be fetched or does not hold ends the audit with its number.
 //! What it is not: evidence about what the trainers' data were.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use protocol::limits::CERTIFICATES_SENT_MAX;
+use protocol::RoundId;
 use protocol::round::check::{self, Base, RecordError};
-use protocol::round::{Certificate, CertificateError, Tip};
+use protocol::round::{Certificate, Tip};
 
-use super::certificates::ask_all;
+use super::chain::{Chain, ChainError};
 use super::desk::{Desk, DeskError};
 use super::tape::Tapes;
 use crate::api::ProgressSender;
@@ -28,22 +29,19 @@ pub(crate) enum AuditError {
         /// What.
         source: DeskError,
     },
-    /// A certificate does not verify.
-    #[error("round {round}: the certificate does not verify: {source}")]
-    Certificate {
-        /// The round.
-        round: u64,
-        /// Why.
-        source: CertificateError,
-    },
+    /// A certificate could not be had, or does not hold.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
     /// A record does not hold.
     #[error("the run does not hold: {0}")]
     Record(#[from] RecordError),
     /// Certificates that this node knows of could not be had.
     #[error(
-        "rounds 1 to {audited} hold, but round {known} is certified: the rest cannot be fetched"
+        "rounds {first} to {audited} hold, but round {known} is certified: the rest cannot be fetched"
     )]
     Behind {
+        /// The first round audited.
+        first: u64,
         /// The last round audited.
         audited: u64,
         /// The last round known.
@@ -54,77 +52,65 @@ pub(crate) enum AuditError {
     Empty,
 }
 
-/// Audits a run as far as it is certified, at least up to round `known`.
+/// Audits a run as far as it is certified, at least up to round `known`; after a round whose id is
+/// `trusted`, or from the first.
 pub(crate) async fn audit(
     desk: &Arc<Desk>,
     known: u64,
+    trusted: Option<(u64, RoundId)>,
     progress: &ProgressSender,
 ) -> Result<AuditReply, AuditError> {
     let started = Instant::now();
-    let spec = desk.spec.value();
-    let missing = |round, source| AuditError::Missing { round, source };
-    let tip = Tip::start(desk.run, spec);
-    let base = desk.base(&tip).await.map_err(|e| missing(1, e))?;
+    let mut chain = match trusted {
+        Some((round, id)) => Chain::from_trusted(desk, round, id).await?,
+        None => Chain::from_start(desk),
+    };
+    let first = chain.tip().round + 1;
+    let base = desk.base(chain.tip()).await;
+    let base = base.map_err(|source| AuditError::Missing { round: first, source })?;
     let mut base = Base::clone(&base);
     let (mut signatures, mut updates) = (0, 0);
-    loop {
-        let round = base.tip.round + 1;
-        let certificates = certificates(desk, round).await.map_err(|e| missing(round, e))?;
-        if certificates.is_empty() {
-            break;
-        }
-        for certificate in certificates {
-            let round = certificate.record.round;
-            certificate
-                .verify(desk.run, spec)
-                .map_err(|source| AuditError::Certificate { round, source })?;
-            signatures += certificate.precommits.len() as u64;
-            updates += certificate.record.accepted.len() as u64;
-            base = recompute(desk, base, &certificate).await?;
-            progress.send("recomputing", round, Some(spec.rounds.count), "rounds");
-        }
+    while let Some((certificate, tip)) = chain.next().await? {
+        signatures += certificate.precommits.len() as u64;
+        updates += certificate.record.accepted.len() as u64;
+        let round = tip.round;
+        base = recompute(desk, base, &certificate, tip).await?;
+        progress.send("recomputing", round, Some(desk.spec.value().rounds.count), "rounds");
     }
-    if base.tip.round == 0 {
+    let audited = base.tip.round;
+    if audited < first {
         return Err(AuditError::Empty);
     }
-    if base.tip.round < known {
-        return Err(AuditError::Behind { audited: base.tip.round, known });
+    if audited < known {
+        return Err(AuditError::Behind { first, audited, known });
     }
     Ok(AuditReply {
         run: desk.run,
-        rounds: base.tip.round,
+        first,
+        rounds: audited - first + 1,
         signatures,
         updates,
         model: base.tip.model,
+        id: base.tip.id,
         elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
     })
 }
 
-async fn recompute(desk: &Desk, base: Base, certificate: &Certificate) -> Result<Base, AuditError> {
+async fn recompute(
+    desk: &Desk,
+    base: Base,
+    certificate: &Certificate,
+    next: Tip,
+) -> Result<Base, AuditError> {
     let record = &certificate.record;
     let missing = |source| AuditError::Missing { round: record.round, source };
-    let evidence = desk.evidence_for(&base.tip, record).await.map_err(missing)?;
-    let bound = desk.frontier(record.frontier, &[]).await.map_err(missing)?;
+    let exhibits = desk.exhibits(&base.tip, record).await.map_err(missing)?;
     let (run, spec, threads) = (desk.run, desk.spec.value(), desk.means.threads);
     let tapes = desk.tapes(&base).map_err(missing)?;
     tokio::task::block_in_place(|| {
-        check::verify(run, spec, &base, record, &evidence, &bound, &tapes.outputs(), threads)
+        check::verify(run, spec, &base, record, &exhibits, &tapes.outputs(), threads)
     })?;
     let Tapes { weights, state, .. } = tapes;
-    let next = Base::new(Tip::of(record), Arc::new(weights), Arc::new(state), bound);
+    let next = Base::new(next, Arc::new(weights), Arc::new(state), exhibits.bound);
     next.map_err(|error| missing(DeskError::Tape(error)))
-}
-
-/// Certificates from `round` on: this node's own, or a peer's.
-pub(super) async fn certificates(desk: &Desk, round: u64) -> Result<Vec<Certificate>, DeskError> {
-    let own = desk.means.store.certificates(desk.run, round, CERTIFICATES_SENT_MAX)?;
-    if own.is_empty() {
-        return Ok(ask_all(desk, round).await);
-    }
-    own.iter()
-        .map(|bytes| {
-            Certificate::open(bytes, desk.run, desk.spec.value())
-                .map_err(|e| super::desk::bad("a certificate", e))
-        })
-        .collect()
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use protocol::limits::RUNS_MAX;
 use protocol::round::{Wire, WireError};
 use protocol::run::{RunSpec, run_id};
-use protocol::{RunId, SecretKey, Signed};
+use protocol::{PublicKey, RunId, SecretKey, Signed};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use trainer::Table;
@@ -19,6 +19,7 @@ use trainer::Table;
 use super::desk::{Desk, DeskError, Means};
 use super::driver::Driver;
 use super::jobs::Part;
+use super::parts::{self, FOLLOWS_NOTE, INVITATION_NOTE};
 use super::publish::{PUBLISHED_NOTE, Publisher};
 use crate::repo::HeadBook;
 use crate::store::StoreError;
@@ -33,8 +34,37 @@ pub enum RunError {
     #[error(transparent)]
     Table(#[from] trainer::TableError),
     /// The trainer is not invited.
-    #[error("this node is not invited to the run: its creator must name the node's key")]
-    NotInvited,
+    #[error(
+        "this node is not invited to the run: ask a steward, or a trainer of it, for an invitation \
+         (`accord run invite {run} {node}` on their node)"
+    )]
+    NotInvited {
+        /// The run.
+        run: String,
+        /// This node.
+        node: PublicKey,
+    },
+    /// The trainer was removed.
+    #[error("the stewards have removed this node from the run")]
+    Removed,
+    /// The invitation is none, or for somebody else.
+    #[error("the invitation is {0}")]
+    Invitation(String),
+    /// Nobody would take this node's word.
+    #[error("this node may invite nobody: only stewards, and trainers past their probation, may")]
+    NoVoucher,
+    /// Nobody needs inviting.
+    #[error("the run is open: whoever wants can join")]
+    Open,
+    /// It has brought in as many as it may.
+    #[error("this node has brought in the {0} trainers that it may")]
+    VouchedOut(u32),
+    /// Only stewards move.
+    #[error("this node is no steward of the run")]
+    NoSteward,
+    /// What was moved would change nothing, or leave nobody.
+    #[error("that does not fit: {0}")]
+    Unfit(&'static str),
     /// There is nothing to leave.
     #[error("this node does not train in the run")]
     NotJoined,
@@ -58,8 +88,8 @@ pub enum RunError {
 /// The runs.
 #[derive(Debug)]
 pub(crate) struct RunBook {
-    means: Means,
-    key: SecretKey,
+    pub(super) means: Means,
+    pub(super) key: SecretKey,
     publisher: Publisher,
     specs: Mutex<BTreeMap<RunId, Signed<RunSpec>>>,
     drivers: Mutex<BTreeMap<RunId, Driver>>,
@@ -110,7 +140,8 @@ impl RunBook {
             Ok(spec.signer() == self.publisher.owner.public() && published.is_none())
         };
         let is_steward = spec.value().stewards.contains(&self.key.public());
-        Ok(is_steward || store.part(run)?.is_some() || publishes()?)
+        let follows = store.note::<bool>(run, 0, FOLLOWS_NOTE)?.unwrap_or(false);
+        Ok(is_steward || follows || store.part(run)?.is_some() || publishes()?)
     }
 
     /// Takes a run's announcement. Says whether it was news.
@@ -167,20 +198,33 @@ impl RunBook {
         }
     }
 
+    /// Follows a run from now on, also after a restart: to be a steward of it, once appointed.
+    pub(crate) async fn keep_following(&self, run: RunId) -> Result<Driver, RunError> {
+        let driver = self.follow(run).await?;
+        self.means.store.keep_note(run, 0, FOLLOWS_NOTE, &true)?;
+        Ok(driver)
+    }
+
     /// Trains in a run on the table at `data` from now on, also after a restart.
-    pub(crate) async fn join(&self, run: RunId, data: &Path) -> Result<Driver, RunError> {
+    pub(crate) async fn join(
+        &self,
+        run: RunId,
+        data: &Path,
+        invitation: Option<&str>,
+    ) -> Result<Driver, RunError> {
         let driver = self.follow(run).await?;
         let snapshot = driver.snapshot().await.ok_or(RunError::Stopped)?;
         if snapshot.finished {
             return Err(RunError::Finished);
         }
         let desk = driver.desk();
-        if let protocol::run::Admission::Invited(trainers) = &desk.spec.value().admission
-            && !trainers.contains(&self.key.public())
-        {
-            return Err(RunError::NotInvited);
+        if let Some(text) = invitation {
+            let envelope = parts::read_invitation(text, run, self.key.public())?;
+            self.means.store.keep_note(run, 0, INVITATION_NOTE, &hex::encode(envelope))?;
         }
-        let part = open_part(desk, data).await?;
+        let invitation = self.invitation(run)?;
+        self.check_welcome(desk, &snapshot.tip.roster, invitation.is_some())?;
+        let part = open_part(desk, data, invitation).await?;
         self.means.store.keep_part(run, Some(&data.display().to_string()))?;
         participate(&driver, Some(part)).await?;
         Ok(driver)
@@ -203,7 +247,7 @@ impl RunBook {
         let desk = Arc::new(Desk::new(self.means.clone(), spec)?);
         let mut part = None;
         if let Some(data) = self.means.store.part(run)? {
-            match open_part(&desk, Path::new(&data)).await {
+            match open_part(&desk, Path::new(&data), self.invitation(run)?).await {
                 Ok(opened) => part = Some(opened),
                 Err(error) => {
                     tracing::error!(run = %run.short(), %error, "cannot train: join again");
@@ -252,9 +296,13 @@ async fn participate(driver: &Driver, part: Option<Arc<Part>>) -> Result<(), Run
     said.map_err(RunError::Broken)
 }
 
-async fn open_part(desk: &Desk, data: &Path) -> Result<Arc<Part>, RunError> {
+async fn open_part(
+    desk: &Desk,
+    data: &Path,
+    invitation: Option<Vec<u8>>,
+) -> Result<Arc<Part>, RunError> {
     let config = desk.config().await?;
     let data = data.to_owned();
     let table = tokio::task::block_in_place(|| Table::open(&data, &config.table_options()))?;
-    Ok(Arc::new(Part::new(table)))
+    Ok(Arc::new(Part::new(table, invitation)))
 }

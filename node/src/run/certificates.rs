@@ -1,8 +1,8 @@
 //! Asking peers for a run's certificates.
 //!
-//! Invariants: what is returned was verified and follows on from the round asked for; a peer that
-//! answers wrongly is counted against; whoever keeps asking has asked every peer before long.
-//! What it is not: adopting them.
+//! Invariants: every signature in what is returned was verified, and rounds follow on from the one asked
+//! for; a peer that answers wrongly is counted against; whoever keeps asking has asked every peer before
+//! long. What it is not: adopting them, or knowing whether those who signed have a say (see `chain`).
 
 use protocol::exchange::{Answer, Question};
 use protocol::limits::CERTIFICATES_SENT_MAX;
@@ -17,14 +17,14 @@ const CATCH_UP_PEERS: usize = 3;
 /// Certificates from `round` on, from the first of a few peers that has any: stewards, and of all
 /// others the next ones at each `turn`.
 pub(super) async fn ask_some(desk: &Desk, round: u64, turn: usize) -> Vec<Certificate> {
-    let stewards = &desk.spec.value().stewards;
+    let stewards = desk.stewards();
     let peers = asked(peers(desk).await, |peer| stewards.binary_search(peer).is_ok(), turn);
     ask(desk, round, peers).await
 }
 
 /// Certificates from `round` on, from the first peer that has any; every connected one is asked.
 pub(super) async fn ask_all(desk: &Desk, round: u64) -> Vec<Certificate> {
-    let stewards = &desk.spec.value().stewards;
+    let stewards = desk.stewards();
     let mut peers = peers(desk).await;
     peers.sort_by_key(|peer| stewards.binary_search(peer).is_err());
     ask(desk, round, peers).await
@@ -39,7 +39,7 @@ async fn ask(desk: &Desk, round: u64, peers: Vec<PublicKey>) -> Vec<Certificate>
     let net = &desk.means.net;
     for peer in peers {
         let Ok(bytes) = net.request(peer, question.clone()).await else { continue };
-        match open_certificates(desk.run, desk, &bytes, round) {
+        match open_certificates(desk.run, &bytes, round) {
             Some(certificates) if !certificates.is_empty() => return certificates,
             Some(_) => {}
             None => net.penalise(peer, "certificates that do not verify").await,
@@ -64,16 +64,11 @@ fn asked(
     stewards.into_iter().chain(some(others).take(counts[1])).collect()
 }
 
-fn open_certificates(
-    run: RunId,
-    desk: &Desk,
-    bytes: &[u8],
-    first: u64,
-) -> Option<Vec<Certificate>> {
+fn open_certificates(run: RunId, bytes: &[u8], first: u64) -> Option<Vec<Certificate>> {
     let answer = Answer::from_bytes(bytes).ok()?;
     let mut certificates = Vec::new();
     for (item, round) in answer.items.iter().take(CERTIFICATES_SENT_MAX).zip(first..) {
-        let certificate = Certificate::open(item, run, desk.spec.value()).ok()?;
+        let certificate = Certificate::open(item, run).ok()?;
         if certificate.record.round != round {
             return None;
         }

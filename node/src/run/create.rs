@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use consent::permit::TrainOther;
 use protocol::limits::HELD_OUT_BYTES_MAX;
-use protocol::run::{Admission, ConsentSpec, ModelSpec, RoundSpec, RunSpec};
+use protocol::run::{Admission, AdmissionSpec, ConsentSpec, ModelSpec, RoundSpec, RunSpec};
 use protocol::weights::Weights;
 use protocol::{FileHash, Message, PublicKey, SecretKey, Signed};
 use trainer::{Model, ModelConfig, Table, TableOptions};
@@ -106,10 +106,7 @@ pub(crate) async fn create(
             held_out,
         },
         stewards: keys("stewards", &file.stewards, Some(means.net.key()))?,
-        admission: match file.invited.as_slice() {
-            [] => Admission::Open,
-            invited => Admission::Invited(keys("invited", invited, None)?),
-        },
+        admission: admission(&file)?,
         rounds: RoundSpec {
             count: file.rounds.count,
             updates_min: file.rounds.updates_min,
@@ -137,6 +134,18 @@ pub(crate) async fn create(
         announce_head(&means.net, &shared.head).await;
     }
     Ok(Signed::sign(spec, owner))
+}
+
+fn admission(file: &SpecFile) -> Result<AdmissionSpec, CreateError> {
+    let (section, probation_rounds) = (&file.admission, file.admission.probation_rounds);
+    let open = section.invited.is_empty() && section.vouches_max == 0;
+    let who = if open {
+        Admission::Open
+    } else {
+        let trainers = keys("admission.invited", &section.invited, None)?;
+        Admission::Invited { trainers, vouches_max: section.vouches_max }
+    };
+    Ok(AdmissionSpec { who, probation_rounds })
 }
 
 async fn from_repo(

@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use consent::Policy;
 use protocol::aggregate::{Source, TapeError};
-use protocol::limits::{COMMIT_BYTES_MAX, FRONTIER_BYTES_MAX, MODEL_CONFIG_BYTES_MAX};
-use protocol::round::check::{Base, Evidence, check_terms};
+use protocol::limits::{
+    COMMIT_BYTES_MAX, FRONTIER_BYTES_MAX, MODEL_CONFIG_BYTES_MAX, PROOF_BYTES_MAX,
+};
+use protocol::round::check::{Base, Evidence, Exhibits, check_terms};
 use protocol::round::{RejectReason, RoundRecord, Tip, UpdateCommit, commit_id};
 use protocol::run::{RunSpec, run_id};
 use protocol::weights::Weights;
@@ -102,6 +104,8 @@ pub(crate) struct Desk {
     pub spec: Signed<RunSpec>,
     /// Its terms of consent.
     pub policy: Policy,
+    /// Who are the stewards now: asked first for what is missing.
+    pub(super) stewards: Mutex<Vec<PublicKey>>,
     pub(super) base: Mutex<Option<Arc<Base>>>,
     /// The newest model that was asked for, with its root.
     pub(super) newest: tokio::sync::Mutex<Option<(FileHash, Arc<Weights>)>>,
@@ -121,8 +125,9 @@ impl Desk {
         Ok(Self {
             means,
             run,
-            spec,
             policy,
+            stewards: Mutex::new(spec.value().stewards.clone()),
+            spec,
             base: Mutex::default(),
             newest: tokio::sync::Mutex::default(),
             made: Mutex::default(),
@@ -231,8 +236,24 @@ impl Desk {
         Ok(Evidence { commit, update, frontier })
     }
 
-    /// The evidence for the commits that a record on `tip` names, by id.
-    pub(crate) async fn evidence_for(
+    /// What a record on `tip` names, to judge it by.
+    pub(crate) async fn exhibits(
+        &self,
+        tip: &Tip,
+        record: &RoundRecord,
+    ) -> Result<Exhibits, DeskError> {
+        let bound = self.frontier(record.frontier, &[]).await?;
+        let commits = self.evidence_for(tip, record).await?;
+        let mut proofs = BTreeMap::new();
+        for change in &record.changes {
+            let most = PROOF_BYTES_MAX as u64;
+            let bytes = self.bytes("the proof of a change", change.proof, most, &[]).await?;
+            proofs.insert(change.proof, bytes);
+        }
+        Ok(Exhibits { commits, proofs, bound })
+    }
+
+    async fn evidence_for(
         &self,
         tip: &Tip,
         record: &RoundRecord,
@@ -273,12 +294,22 @@ impl Desk {
         if reached { Ok(()) } else { Err(DeskError::Records) }
     }
 
+    /// Asks these first from now on.
+    pub(super) fn follow_stewards(&self, stewards: &[PublicKey]) {
+        *self.stewards.lock().unwrap_or_else(PoisonError::into_inner) = stewards.to_vec();
+    }
+
+    /// Who the stewards are, as far as this node has followed the run.
+    pub(super) fn stewards(&self) -> Vec<PublicKey> {
+        self.stewards.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Whom to ask: the hinted, the stewards, then every other connected peer.
     async fn providers(&self, hints: &[PublicKey]) -> Vec<PublicKey> {
         let net = &self.means.net;
         let connected: Vec<PublicKey> = net.peers().await.iter().map(|peer| peer.key).collect();
         let mut all = hints.to_vec();
-        all.extend(&self.spec.value().stewards);
+        all.extend(self.stewards());
         all.extend(&connected);
         // Whoever is not connected is probably gone, and takes long not to answer.
         all.sort_by_key(|peer| !connected.contains(peer));

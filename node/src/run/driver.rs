@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use protocol::round::{Input, Round, RunMessage, Tip};
+use protocol::round::{Input, Roster, Round, RunMessage, Tip, What};
 use protocol::{PublicKey, SecretKey};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,7 @@ use super::heard::Heard;
 use super::jobs::Part;
 use super::journal::Journal;
 use super::publish;
-use super::task::{CatchingUp, Jobs, Task};
+use super::task::{CatchingUp, Jobs, Shown, Task};
 use crate::clock::steady_ms;
 
 /// The note under which the moment of certification is kept.
@@ -30,6 +30,8 @@ pub(super) enum Command {
     Input(Box<Input>),
     /// Take part with this data from now on, or no longer; answered once that is journaled.
     Participate(Option<Arc<Part>>, oneshot::Sender<Result<(), String>>),
+    /// Moves this as a steward; answered with whether the motion stands.
+    Move(What, oneshot::Sender<bool>),
     /// The model of this round was evaluated, or could not be.
     Evaluated(u64),
     Snapshot(oneshot::Sender<Snapshot>),
@@ -50,6 +52,8 @@ pub(crate) struct Snapshot {
     pub trainer: bool,
     /// Trainers heard of.
     pub trainers: Vec<PublicKey>,
+    /// Motions that wait, each with who moved it.
+    pub motions: Vec<(PublicKey, What)>,
     /// The first round whose model is being evaluated.
     pub evaluating: Option<u64>,
     /// What is going on, in words.
@@ -61,6 +65,7 @@ pub(crate) struct Snapshot {
 pub(crate) struct Driver {
     commands: mpsc::Sender<Command>,
     changes: watch::Receiver<u64>,
+    roster: watch::Receiver<Arc<Roster>>,
     desk: Arc<Desk>,
 }
 
@@ -78,6 +83,8 @@ impl Driver {
         let round = Round::restore(desk.spec.clone(), key, entries, steady_ms());
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
         let (changed, changes) = watch::channel(0);
+        let (rosters, roster) = watch::channel(Arc::clone(&round.tip().roster));
+        desk.follow_stewards(round.tip().roster.stewards());
         let rejoin = part.is_some() && !round.is_finished();
         let task = Task {
             desk: Arc::clone(&desk),
@@ -88,13 +95,13 @@ impl Driver {
             heard: Heard::default(),
             evaluating: BTreeSet::new(),
             commands: commands.clone(),
-            changed,
+            shown: Shown { changed, roster: rosters },
             doing: String::new(),
             catching_up: CatchingUp::default(),
             jobs: Jobs::new(tasks.clone(), cancel),
         };
         tasks.spawn(task.run(receiver, rejoin));
-        Ok(Self { commands, changes, desk })
+        Ok(Self { commands, changes, roster, desk })
     }
 
     /// The run's desk.
@@ -104,7 +111,8 @@ impl Driver {
 
     /// Hands over a verified message. False if there is no room: it will come again.
     pub(crate) fn message(&self, message: RunMessage) -> bool {
-        self.commands.try_send(Command::Input(Box::new(Input::Message(message)))).is_ok()
+        let input = Input::Message(Box::new(message));
+        self.commands.try_send(Command::Input(Box::new(input))).is_ok()
     }
 
     /// Takes part with this data, or no longer. An error says why the run has stopped here; nothing
@@ -113,6 +121,18 @@ impl Driver {
         let (sender, receiver) = oneshot::channel();
         self.commands.send(Command::Participate(part, sender)).await.ok()?;
         receiver.await.ok()
+    }
+
+    /// Moves this; says whether the motion stands. Nothing when the node stops.
+    pub(crate) async fn moves(&self, what: What) -> Option<bool> {
+        let (sender, receiver) = oneshot::channel();
+        self.commands.send(Command::Move(what, sender)).await.ok()?;
+        receiver.await.ok()
+    }
+
+    /// Who has which part now.
+    pub(crate) fn roster(&self) -> Arc<Roster> {
+        Arc::clone(&self.roster.borrow())
     }
 
     /// The state now; nothing when the node stops.

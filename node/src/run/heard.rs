@@ -1,40 +1,44 @@
 //! Commits of the round under way as this node heard them, so that what the accepted ones say can
 //! be shown when the round is certified.
 //!
-//! Invariants: one a trainer, all on one base, at most `UPDATES_MAX`; only what a certificate
-//! accepted is ever stored. What it is not: the stewards' tally, which decides.
+//! Invariants: of a trainer one for the round and one that is late for the round before, at most
+//! `UPDATES_MAX` trainers; only what a certificate accepted is ever stored. What it is not: the
+//! stewards' tally, which decides.
 
 use std::collections::BTreeMap;
 
 use protocol::limits::UPDATES_MAX;
-use protocol::round::{RoundRecord, UpdateCommit, commit_id};
+use protocol::round::{RoundRecord, Tip, UpdateCommit, commit_id};
 use protocol::{PublicKey, RoundId, Signed};
 
-/// Commits by trainer.
+/// Commits by trainer and round.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
-    base: Option<RoundId>,
-    commits: BTreeMap<PublicKey, Signed<UpdateCommit>>,
+    tip: Option<RoundId>,
+    commits: BTreeMap<(PublicKey, u64), Signed<UpdateCommit>>,
 }
 
 impl Heard {
-    /// Notes a verified commit, if it is on `base`.
-    pub(super) fn hear(&mut self, base: RoundId, commit: &Signed<UpdateCommit>) {
-        if self.base.replace(base) != Some(base) {
+    /// Notes a verified commit, if it may count in the round after `tip`.
+    pub(super) fn hear(&mut self, tip: &Tip, commit: &Signed<UpdateCommit>) {
+        if self.tip.replace(tip.id) != Some(tip.id) {
             self.commits.clear();
         }
-        let known = self.commits.contains_key(&commit.signer());
-        if commit.value().base == base && (known || self.commits.len() < UPDATES_MAX) {
-            self.commits.insert(commit.signer(), commit.clone());
+        let place = (commit.signer(), commit.value().round);
+        let fits = commit.value().base == tip.id || tip.takes_late(commit);
+        let room = self.commits.contains_key(&place) || self.commits.len() < 2 * UPDATES_MAX;
+        if fits && room {
+            self.commits.insert(place, commit.clone());
         }
     }
 
     /// The envelopes of the commits that `record` accepted; the rest is forgotten.
     pub(super) fn accepted(&mut self, record: &RoundRecord) -> Vec<Vec<u8>> {
-        let mut commits = std::mem::take(&mut self.commits);
+        let commits = std::mem::take(&mut self.commits);
         let accepted = record.accepted.iter().filter_map(|entry| {
-            let commit = commits.remove(&entry.trainer)?;
-            (commit_id(&commit) == entry.commit).then(|| commit.bytes().to_vec())
+            let round = record.round - u64::from(entry.late);
+            let commit = commits.get(&(entry.trainer, round))?;
+            (commit_id(commit) == entry.commit).then(|| commit.bytes().to_vec())
         });
         accepted.collect()
     }
@@ -42,12 +46,26 @@ impl Heard {
 
 #[cfg(test)]
 mod tests {
-    use protocol::round::{Accepted, DataCommit};
-    use protocol::{FileHash, RunId, SecretKey};
+    use protocol::SecretKey;
+    use protocol::round::{Accepted, DataCommit, Roster};
+    use protocol::{FileHash, RunId};
 
     use super::*;
 
-    fn commit(seed: u8, base: RoundId, used: u64) -> Signed<UpdateCommit> {
+    fn start() -> Tip {
+        Tip {
+            round: 4,
+            id: RoundId::of(b"base"),
+            prev: RoundId::of(b"before"),
+            model: FileHash::of(b""),
+            outer: FileHash::of(b""),
+            frontier: FileHash::of(b""),
+            step: None,
+            roster: std::sync::Arc::new(Roster::of(Vec::new())),
+        }
+    }
+
+    fn commit(seed: u8, round: u64, base: RoundId, used: u64) -> Signed<UpdateCommit> {
         let nothing = FileHash::of(b"");
         let data = DataCommit {
             used,
@@ -57,8 +75,15 @@ mod tests {
             frontier: nothing,
             policy: nothing,
         };
-        let run = RunId::of(b"run");
-        let commit = UpdateCommit { run, round: 1, base, update: nothing, update_bytes: 1, data };
+        let commit = UpdateCommit {
+            run: RunId::of(b"run"),
+            round,
+            base,
+            update: nothing,
+            update_bytes: 1,
+            data,
+            invitation: None,
+        };
         Signed::sign(commit, &SecretKey::from_seed(&[seed; 32]))
     }
 
@@ -69,11 +94,13 @@ mod tests {
             commit: commit_id(commit),
             update: nothing,
             weight: 1,
+            late: commit.value().round < 5,
+            voucher: None,
         });
         RoundRecord {
             run: RunId::of(b"run"),
-            round: 1,
-            prev: RoundId::of(b"base"),
+            round: 5,
+            prev: start().id,
             model_in: nothing,
             accepted: accepted.collect(),
             rejected: Vec::new(),
@@ -81,30 +108,33 @@ mod tests {
             model_out: nothing,
             outer_out: nothing,
             step: None,
+            changes: Vec::new(),
+            roster: nothing,
         }
     }
 
     #[test]
     fn only_accepted_commits_of_this_base_come_out() {
-        let base = RoundId::of(b"base");
+        let tip = start();
         let mut heard = Heard::default();
-        let (good, changed, left_out) =
-            (commit(1, base, 5), commit(2, base, 6), commit(3, base, 7));
-        for commit in [&good, &changed, &left_out, &commit(4, RoundId::of(b"other"), 8)] {
-            heard.hear(base, commit);
+        let (good, late) = (commit(1, 5, tip.id, 5), commit(2, 4, tip.prev, 6));
+        let (changed, left_out) = (commit(3, 5, tip.id, 6), commit(4, 5, tip.id, 7));
+        let other = commit(5, 5, RoundId::of(b"other"), 8);
+        for commit in [&good, &late, &commit(2, 5, tip.id, 6), &changed, &left_out, &other] {
+            heard.hear(&tip, commit);
         }
-        let record = record(&[&good, &commit(2, base, 9)]);
-        assert_eq!(heard.accepted(&record), [good.bytes()]);
+        let record = record(&[&good, &late, &commit(3, 5, tip.id, 9), &other]);
+        assert_eq!(heard.accepted(&record), [good.bytes(), late.bytes()]);
         assert!(heard.accepted(&record).is_empty(), "forgotten");
     }
 
     #[test]
     fn another_base_begins_anew() {
-        let (base, next) = (RoundId::of(b"base"), RoundId::of(b"next"));
-        let mut heard = Heard::default();
-        let old = commit(1, base, 5);
-        heard.hear(base, &old);
-        heard.hear(next, &commit(2, next, 5));
+        let (tip, mut heard) = (start(), Heard::default());
+        let old = commit(1, 5, tip.id, 5);
+        heard.hear(&tip, &old);
+        let next = Tip { round: 5, id: RoundId::of(b"next"), prev: RoundId::of(b"x"), ..tip };
+        heard.hear(&next, &commit(2, 6, next.id, 5));
         assert!(heard.accepted(&record(&[&old])).is_empty());
     }
 }

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use consent::permit::TrainOther;
 use consent::{Denial, commit_data};
 use protocol::limits::COMMIT_BYTES_MAX;
-use protocol::round::check::{self, Counted, Finding};
+use protocol::round::check::{self, Counted, Draft, Finding};
 use protocol::round::{
-    Accepted, Input, Rejected, RoundRecord, Tip, Trained, UpdateCommit, Verdict, commit_id,
+    Accepted, Change, Input, Rejected, RoundRecord, Tip, Trained, UpdateCommit, Verdict, commit_id,
 };
 use protocol::update::{Update, look};
 use protocol::weights::Weights;
@@ -30,15 +30,17 @@ use crate::clock::now_ms;
 /// The note under which a round's own training is kept.
 pub(super) const OWN_NOTE: &str = "own";
 
-/// This node's data in a run.
+/// This node's data in a run, and what admits it.
 #[derive(Debug)]
 pub(super) struct Part {
     table: Table,
+    /// The envelope of an invitation, if it has one.
+    pub(super) invitation: Option<Vec<u8>>,
 }
 
 impl Part {
-    pub(super) fn new(table: Table) -> Self {
-        Self { table }
+    pub(super) fn new(table: Table, invitation: Option<Vec<u8>>) -> Self {
+        Self { table, invitation }
     }
 }
 
@@ -194,13 +196,21 @@ async fn judge(desk: &Desk, commit: Signed<UpdateCommit>, tip: Tip) -> Result<Ve
     }
 }
 
+/// What `Effect::Build` asks to aggregate.
+pub(super) struct Order {
+    pub(super) base: Tip,
+    pub(super) accepted: Vec<Accepted>,
+    pub(super) rejected: Vec<Rejected>,
+    pub(super) changes: Vec<Change>,
+    pub(super) proofs: Vec<Vec<u8>>,
+}
+
 /// Aggregates a record to propose.
-pub(super) async fn build(
-    desk: &Desk,
-    tip: Tip,
-    accepted: Vec<Accepted>,
-    rejected: Vec<Rejected>,
-) -> Result<RoundRecord, DeskError> {
+pub(super) async fn build(desk: &Desk, order: Order) -> Result<RoundRecord, DeskError> {
+    let Order { base: tip, accepted, rejected, changes, proofs } = order;
+    for proof in proofs {
+        desk.keep(proof).await?;
+    }
     let base = desk.base(&tip).await?;
     let form = desk.spec.value().update_form();
     let mut counted = Vec::with_capacity(accepted.len());
@@ -216,8 +226,9 @@ pub(super) async fn build(
     let frontier = keep_frontier(desk, &bound).await?;
     let (run, spec, threads) = (desk.run, desk.spec.value(), desk.means.threads);
     let tapes = desk.tapes(&base)?;
+    let draft = Draft { accepted: counted, rejected, changes, frontier };
     let record = tokio::task::block_in_place(|| {
-        check::build(run, spec, &base, &counted, rejected, frontier, &tapes.outputs(), threads)
+        check::build(run, spec, &base, draft, &tapes.outputs(), threads)
     })
     .map_err(|e| DeskError::Work(e.to_string()))?;
     desk.keep_tapes(&record, tapes).await?;
@@ -237,14 +248,13 @@ pub(super) async fn verify(desk: &Desk, tip: Tip, record: &RoundRecord) -> Optio
 
 async fn recompute(desk: &Desk, tip: Tip, record: &RoundRecord) -> Result<bool, DeskError> {
     let base = desk.base(&tip).await?;
-    let evidence = desk.evidence_for(&tip, record).await?;
-    let bound = desk.frontier(record.frontier, &[]).await?;
+    let exhibits = desk.exhibits(&tip, record).await?;
     // Heads that nobody can show would keep every trainer out of the next round.
-    desk.reach(&bound).await?;
+    desk.reach(&exhibits.bound).await?;
     let (run, spec, threads) = (desk.run, desk.spec.value(), desk.means.threads);
     let tapes = desk.tapes(&base)?;
     let outcome = tokio::task::block_in_place(|| {
-        check::verify(run, spec, &base, record, &evidence, &bound, &tapes.outputs(), threads)
+        check::verify(run, spec, &base, record, &exhibits, &tapes.outputs(), threads)
     });
     match outcome {
         // A vote for it means that its model can be had here.

@@ -5,7 +5,7 @@
 //! certificates, which is kept beside it.
 
 use protocol::RunId;
-use protocol::round::Entry;
+use protocol::round::{Entry, Tip, compacted};
 
 use crate::store::{Store, StoreError};
 
@@ -20,6 +20,8 @@ pub(super) struct Journal {
     start: u64,
     end: u64,
     unsaved: Vec<Entry>,
+    /// A round was certified since this was compacted.
+    certified: bool,
 }
 
 impl Journal {
@@ -27,7 +29,7 @@ impl Journal {
     pub(super) fn open(store: Store, run: RunId) -> Result<(Self, Vec<Entry>), StoreError> {
         let (start, entries) = store.journal_of(run)?;
         let end = start + entries.len() as u64;
-        Ok((Self { store, run, start, end, unsaved: Vec::new() }, entries))
+        Ok((Self { store, run, start, end, unsaved: Vec::new(), certified: false }, entries))
     }
 
     /// Adds an entry, to be saved.
@@ -43,17 +45,23 @@ impl Journal {
         let entries = std::mem::take(&mut self.unsaved);
         tokio::task::block_in_place(|| self.store.journal(self.run, self.end, &entries))?;
         self.end += entries.len() as u64;
-        let certified = entries.iter().any(|entry| matches!(entry, Entry::Certificate(_)));
-        if certified && self.end - self.start >= ENTRIES_MAX { self.compact() } else { Ok(()) }
+        self.certified |= entries.iter().any(|entry| matches!(entry, Entry::Certificate(_)));
+        Ok(())
     }
 
-    /// A restart needs this node's newest word, the newest certificate and what came after.
-    fn compact(&mut self) -> Result<(), StoreError> {
+    /// Drops what a restart does not need, if that is much and a round was certified since. Everything is
+    /// saved, and `tip` is what it leads to.
+    pub(super) fn settle(&mut self, tip: &Tip) -> Result<(), StoreError> {
+        let long = self.end - self.start >= ENTRIES_MAX;
+        if long && std::mem::take(&mut self.certified) {
+            return tokio::task::block_in_place(|| self.compact(tip));
+        }
+        Ok(())
+    }
+
+    fn compact(&mut self, tip: &Tip) -> Result<(), StoreError> {
         let (_, entries) = self.store.journal_of(self.run)?;
-        let word = entries.iter().rfind(|e| matches!(e, Entry::Participate { .. })).cloned();
-        let newest = entries.iter().rposition(|e| matches!(e, Entry::Certificate(_)));
-        let kept: Vec<Entry> =
-            word.into_iter().chain(entries[newest.unwrap_or(0)..].iter().cloned()).collect();
+        let kept = compacted(&entries, tip);
         self.start = self.end;
         self.store.journal(self.run, self.start, &kept)?;
         self.store.forget_journal(self.run, self.start)?;

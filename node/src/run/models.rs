@@ -96,6 +96,12 @@ impl Desk {
         Ok(Some(Arc::new(after)))
     }
 
+    /// Keeps what somebody needs who starts from `tip` instead of the first round.
+    pub(crate) async fn keep_tip(&self, tip: &Tip) -> Result<(), DeskError> {
+        self.keep(tip.roster.to_bytes()).await?;
+        self.keep_model(tip).await
+    }
+
     /// Keeps the model at `tip` as a blob, to be served, and to go on from after a restart.
     pub(crate) async fn keep_model(&self, tip: &Tip) -> Result<(), DeskError> {
         if self.means.net.blobs().has(tip.model).await {

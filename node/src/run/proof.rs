@@ -5,10 +5,10 @@
 
 use consent::proof::{BoundProof, DataProof, ExcludedProof, Proof, ProofError, RoundProof, Unused};
 use protocol::limits::COMMIT_BYTES_MAX;
-use protocol::round::{Certificate, RoundRecord, UpdateCommit};
+use protocol::round::{Certificate, Change, RoundRecord, UpdateCommit};
 use protocol::{CommitId, ContentId, FileHash, OpenError, PublicKey, RecordId, Signed};
 
-use super::audit::certificates;
+use super::chain::{Chain, ChainError as ChainFault};
 use super::desk::{Desk, DeskError};
 use super::lists::DataLists;
 use crate::ledger::ChainError;
@@ -17,8 +17,8 @@ use crate::ledger::ChainError;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RoundProveError {
     /// The round is not certified, or cannot be had.
-    #[error("round {0} is not certified yet, or no peer has its certificate")]
-    NoRound(u64),
+    #[error(transparent)]
+    Run(#[from] ChainFault),
     /// Something that the round names could not be had.
     #[error(transparent)]
     Desk(#[from] DeskError),
@@ -58,9 +58,7 @@ pub(crate) async fn prove_round(
     record: Option<RecordId>,
     content: Option<ContentId>,
 ) -> Result<Proof, RoundProveError> {
-    let found = certificates(desk, round).await?;
-    let certificate = found.into_iter().next().filter(|it| it.record.round == round);
-    let certificate = certificate.ok_or(RoundProveError::NoRound(round))?;
+    let (handovers, certificate) = certified(desk, round).await?;
     let bound = match record {
         Some(record) => Some(prove_bound(desk, &certificate, &record).await?),
         None => None,
@@ -69,10 +67,24 @@ pub(crate) async fn prove_round(
         Some(content) => Some(prove_data(desk, &certificate.record, content).await?),
         None => None,
     };
-    let proof = RoundProof::new(&desk.spec, &certificate.to_bytes(), bound, data);
+    let proof = RoundProof::new(&desk.spec, &handovers, &certificate.to_bytes(), bound, data);
     let proof = Proof::Round(Box::new(proof));
     proof.verify(None)?;
     Ok(proof)
+}
+
+/// The certificate of `round`, and of the rounds before it that changed the stewards.
+async fn certified(desk: &Desk, round: u64) -> Result<(Vec<Vec<u8>>, Certificate), ChainFault> {
+    let (mut chain, mut handovers) = (Chain::from_start(desk), Vec::new());
+    while let Some((certificate, tip)) = chain.next().await? {
+        if tip.round == round {
+            return Ok((handovers, certificate));
+        }
+        if certificate.record.changes.iter().any(Change::is_handover) {
+            handovers.push(certificate.to_bytes());
+        }
+    }
+    Err(ChainFault::NoRound(round))
 }
 
 async fn prove_bound(

@@ -11,7 +11,7 @@ use protocol::limits::{
 use protocol::run::{AggregateSpec, LocalSpec, Work};
 use serde::Deserialize;
 
-use super::spec_sections::{AggregateSection, OuterSection, UpdateSection};
+use super::spec_sections::{AdmissionSection, AggregateSection, OuterSection, UpdateSection};
 use crate::policy_file::{self, ConsentSection, toml_fault};
 
 /// Why a run file cannot be used.
@@ -59,9 +59,9 @@ pub(super) struct SpecFile {
     /// Keys of the nodes whose votes count; this node alone if left out.
     #[serde(default)]
     pub stewards: Vec<String>,
-    /// Keys of the nodes that may train; anyone if left out.
+    /// Who may train.
     #[serde(default)]
-    pub invited: Vec<String>,
+    pub admission: AdmissionSection,
 }
 
 /// `[model]`: a repo of this node, or a new model for a table.

@@ -10,6 +10,24 @@ use serde::Deserialize;
 
 use super::spec_file::{SpecError, scaled};
 
+/// `[admission]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AdmissionSection {
+    /// Keys of the nodes that may train; anyone if this and `vouches_max` are left out.
+    pub invited: Vec<String>,
+    /// How many more each steward, and each trainer past probation, may invite.
+    pub vouches_max: u32,
+    /// Updates that must have counted until a trainer has its full weight.
+    pub probation_rounds: u32,
+}
+
+impl Default for AdmissionSection {
+    fn default() -> Self {
+        Self { invited: Vec::new(), vouches_max: 0, probation_rounds: 3 }
+    }
+}
+
 /// `[update]`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]

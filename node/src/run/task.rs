@@ -8,23 +8,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::round::{Certificate, Effect, Input, Round, RoundRecord, RunMessage, Tip};
+use protocol::round::{Certificate, Effect, Input, Roster, Round, RunMessage, Tip};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::certificates::ask_some;
 use super::desk::{Desk, DeskError};
-use super::driver::{CERTIFIED_NOTE, Command, Snapshot};
+use super::driver::{Command, Snapshot};
 use super::heard::Heard;
-use super::jobs::{self, CertifiedNote, Part};
+use super::jobs::{self, Order, Part};
 use super::journal::Journal;
-use super::{evaluation, publish};
+use super::{fork, publish};
 use crate::clock::{now_ms, steady_ms};
 use crate::net::Topic;
-
-/// Of so many rounds a trainer keeps one's model, for others and for its own restart.
-const KEPT_EVERY: u64 = 8;
 
 pub(super) struct Task {
     pub(super) desk: Arc<Desk>,
@@ -36,10 +33,19 @@ pub(super) struct Task {
     /// Rounds whose models are being evaluated.
     pub(super) evaluating: BTreeSet<u64>,
     pub(super) commands: mpsc::Sender<Command>,
-    pub(super) changed: watch::Sender<u64>,
+    pub(super) shown: Shown,
     pub(super) doing: String,
     pub(super) catching_up: CatchingUp,
     pub(super) jobs: Jobs,
+}
+
+/// What the rest of the node sees.
+#[derive(Debug)]
+pub(super) struct Shown {
+    /// A number that changes when something worth showing has.
+    pub(super) changed: watch::Sender<u64>,
+    /// Who has which part.
+    pub(super) roster: watch::Sender<Arc<Roster>>,
 }
 
 /// Whether peers are being asked for certificates, and how often they were.
@@ -75,6 +81,8 @@ impl Jobs {
 
 impl Task {
     pub(super) async fn run(mut self, mut receiver: mpsc::Receiver<Command>, rejoin: bool) {
+        let part = self.part.take();
+        self.take_part(part);
         let first = if rejoin {
             Input::Participate { joined: true, said_ms: now_ms() }
         } else {
@@ -111,8 +119,13 @@ impl Task {
             Command::Input(input) => {
                 match &*input {
                     Input::Trained { update: None, .. } => self.touch(),
-                    Input::Message(RunMessage::Commit(commit)) => {
-                        self.heard.hear(self.round.tip().id, commit);
+                    Input::CaughtUp(certificates) => {
+                        if let Some(first) = certificates.first() {
+                            self.look_for_fork(first)?;
+                        }
+                    }
+                    Input::Message(message) => {
+                        self.overhear(message)?;
                     }
                     _ => {}
                 }
@@ -120,13 +133,21 @@ impl Task {
             }
             Command::Participate(part, answer) => {
                 let joined = part.is_some();
-                self.part = part;
+                self.take_part(part);
                 self.jobs.training.cancel();
                 self.doing.clear();
                 let done = self.feed(Input::Participate { joined, said_ms: now_ms() }).await;
                 let said = done.as_ref().map_err(|error| format!("stopped: {error}"));
                 // Whoever asked may be gone, here and below.
                 let _ = answer.send(said.copied());
+                done
+            }
+            Command::Move(what, answer) => {
+                let done = self.feed(Input::Move(what)).await;
+                let _ = answer.send(self.round.motions().any(|motion| {
+                    motion.signer() == self.desk.means.net.key() && motion.value().what == what
+                }));
+                self.touch();
                 done
             }
             Command::Evaluated(round) => {
@@ -148,6 +169,26 @@ impl Task {
                 Ok(())
             }
         }
+    }
+
+    /// What a message says beside what the round takes from it.
+    fn overhear(&mut self, message: &RunMessage) -> Result<(), DeskError> {
+        match message {
+            RunMessage::Commit(commit) => self.heard.hear(self.round.tip(), commit),
+            RunMessage::Certificate(certificate) => self.look_for_fork(certificate)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn look_for_fork(&self, certificate: &Certificate) -> Result<(), DeskError> {
+        let (desk, tip) = (&self.desk, self.round.tip());
+        if tokio::task::block_in_place(|| fork::look(desk, tip, certificate))? {
+            let round = certificate.record.round;
+            tracing::error!(run = %desk.run.short(), round, "the run is forked");
+            self.touch();
+        }
+        Ok(())
     }
 
     /// After a failed write: answers questions, does nothing else. What is not durable must not be
@@ -181,7 +222,8 @@ impl Task {
             self.journal.save()?;
             self.act(effect).await?;
         }
-        Ok(self.journal.save()?)
+        self.journal.save()?;
+        Ok(self.journal.settle(self.round.tip())?)
     }
 
     async fn act(&mut self, effect: Effect) -> Result<(), DeskError> {
@@ -194,11 +236,12 @@ impl Task {
                 let desk = Arc::clone(&self.desk);
                 self.spawn(async move { Some(jobs::check(&desk, commit, base).await) });
             }
-            Effect::Build { round, base, accepted, rejected } => {
+            Effect::Build { round, base, accepted, rejected, changes, proofs } => {
                 let desk = Arc::clone(&self.desk);
                 self.doing = format!("aggregating round {round}");
                 self.spawn(async move {
-                    let built = jobs::build(&desk, base, accepted, rejected).await;
+                    let order = Order { base, accepted, rejected, changes, proofs };
+                    let built = jobs::build(&desk, order).await;
                     let record = built
                         .inspect_err(|error| tracing::warn!(round, %error, "cannot aggregate"))
                         .ok()
@@ -214,7 +257,7 @@ impl Task {
                 });
             }
             Effect::CatchUp { round } => self.catch_up(round),
-            Effect::Certified(certificate) => self.certified(&certificate)?,
+            Effect::Certified(certificate, tip) => self.certified(&certificate, *tip)?,
             Effect::Finish => self.finish(),
         }
         Ok(())
@@ -274,77 +317,14 @@ impl Task {
         });
     }
 
-    fn certified(&mut self, certificate: &Certificate) -> Result<(), DeskError> {
-        let round = certificate.record.round;
-        let store = &self.desk.means.store;
-        store.keep_note(self.desk.run, round, CERTIFIED_NOTE, &CertifiedNote::now())?;
-        tracing::info!(run = %self.desk.run.short(), round, "certified");
-        self.touch();
-        self.keep_commits(&certificate.record);
-        self.evaluate(Tip::of(&certificate.record));
-        Ok(())
-    }
-
-    /// Keeps the accepted commits that this node heard, to be shown and to be served to auditors.
-    fn keep_commits(&mut self, record: &RoundRecord) {
-        let commits = self.heard.accepted(record);
-        // A steward keeps each as it checks it; an onlooker asks for none that it did not hear.
-        if self.round.is_steward() || (commits.is_empty() && !self.round.is_trainer()) {
-            return;
-        }
-        let missing = if self.round.is_trainer() { record.accepted.clone() } else { Vec::new() };
-        let (desk, changed) = (Arc::clone(&self.desk), self.changed.clone());
-        self.spawn(async move {
-            if let Err(error) = jobs::keep_commits(&desk, commits, &missing).await {
-                tracing::info!(%error, "a commit was not kept");
-            }
-            changed.send_modify(|count| *count += 1);
-            None
-        });
-    }
-
-    /// Evaluates a round's model, unless this node only looks on.
-    fn evaluate(&mut self, tip: Tip) {
-        if tip.round == 0 || !(self.round.is_steward() || self.round.is_trainer()) {
-            return;
-        }
-        self.evaluating.insert(tip.round);
-        let (desk, commands) = (Arc::clone(&self.desk), self.commands.clone());
-        let keeps = self.round.is_finished() || tip.round.is_multiple_of(KEPT_EVERY);
-        self.spawn(async move {
-            let round = tip.round;
-            evaluation::evaluate_round(&desk, tip.clone()).await;
-            if keeps && let Err(error) = desk.keep_model(&tip).await {
-                tracing::info!(round, %error, "the model is not kept");
-            }
-            // A closed channel means that the node stops.
-            let _ = commands.send(Command::Evaluated(round)).await;
-            None
-        });
-    }
-
-    fn finish(&mut self) {
-        self.doing = "finished".into();
-        self.touch();
-        if self.publisher.owner.public() != self.desk.spec.signer() {
-            return;
-        }
-        let noted: Result<Option<String>, _> =
-            self.desk.means.store.note(self.desk.run, 0, publish::PUBLISHED_NOTE);
-        if !matches!(noted, Ok(None)) {
-            return;
-        }
-        let (desk, tip) = (Arc::clone(&self.desk), self.round.tip().clone());
-        let (publisher, changed) = (self.publisher.clone(), self.changed.clone());
-        self.spawn(async move {
-            publish::publish(&desk, &tip, &publisher).await;
-            changed.send_modify(|count| *count += 1);
-            None
-        });
+    /// Trains on this from now on, or no longer.
+    fn take_part(&mut self, part: Option<Arc<Part>>) {
+        self.round.show_invitation(part.as_ref().and_then(|part| part.invitation.clone()));
+        self.part = part;
     }
 
     /// Runs a job beside the driver; what it returns comes back as an input.
-    fn spawn(&self, job: impl Future<Output = Option<Input>> + Send + 'static) {
+    pub(super) fn spawn(&self, job: impl Future<Output = Option<Input>> + Send + 'static) {
         let (commands, cancel) = (self.commands.clone(), self.jobs.cancel.clone());
         self.jobs.tasks.spawn(async move {
             tokio::select! {
@@ -356,8 +336,9 @@ impl Task {
         });
     }
 
-    fn touch(&self) {
-        self.changed.send_modify(|count| *count += 1);
+    /// Something worth showing has changed.
+    pub(super) fn touch(&self) {
+        self.shown.changed.send_modify(|count| *count += 1);
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -367,6 +348,11 @@ impl Task {
             steward: self.round.is_steward(),
             trainer: self.round.is_trainer(),
             trainers: self.round.trainers().collect(),
+            motions: self
+                .round
+                .motions()
+                .map(|motion| (motion.signer(), motion.value().what))
+                .collect(),
             evaluating: self.evaluating.first().copied(),
             doing: self.doing.clone(),
         }

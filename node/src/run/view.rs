@@ -5,16 +5,16 @@
 
 use std::collections::BTreeSet;
 
-use protocol::codec;
-use protocol::limits::{CERTIFICATE_BYTES_MAX, COMMIT_BYTES_MAX};
-use protocol::round::{Accepted, Certificate, UpdateCommit};
+use protocol::round::{Accepted, Certificate};
 use protocol::run::{RunSpec, run_id};
-use protocol::{FileHash, PublicKey, Signed};
+use protocol::{PublicKey, Signed};
 
 use super::desk::Desk;
 use super::driver::{CERTIFIED_NOTE, Driver, Snapshot};
 use super::evaluation::EVAL_NOTE;
+use super::fork;
 use super::jobs::{CertifiedNote, OWN_NOTE};
+use super::log::{change, commit_of, decoded, motion_views};
 use super::publish::PUBLISHED_NOTE;
 use crate::api::dto::{RejectView, RoundView, RunView, UpdateView};
 use crate::store::StoreError;
@@ -28,10 +28,7 @@ impl Driver {
         let mut history = Vec::new();
         let count = snapshot.tip.round as usize;
         for bytes in desk.means.store.certificates(desk.run, 1, count)? {
-            // Verified when it was kept.
-            let certificate: Certificate = codec::decode(&bytes, CERTIFICATE_BYTES_MAX)
-                .map_err(|_| StoreError::Damaged("certificates"))?;
-            history.push(round_view(desk, &certificate).await?);
+            history.push(round_view(desk, &decoded(&bytes)?).await?);
         }
         let named = [(snapshot.steward, "steward"), (snapshot.trainer, "trainer")];
         let parts = named.iter().filter(|(is, _)| *is).map(|(_, name)| (*name).to_owned());
@@ -39,11 +36,13 @@ impl Driver {
             run: desk.run,
             name: spec.name.clone(),
             creator: desk.spec.signer(),
-            stewards: spec.stewards.clone(),
+            stewards: snapshot.tip.roster.stewards().to_vec(),
             rounds_count: spec.rounds.count,
             round: snapshot.tip.round,
             finished: snapshot.finished,
             parts: parts.collect(),
+            forks: fork::views(desk)?,
+            motions: motion_views(&snapshot.motions, snapshot.tip.roster.stewards().len()),
             doing: doing(&snapshot, spec),
             trainers: trainers(snapshot.trainers, history.last()),
             evaluating: snapshot.evaluating,
@@ -66,6 +65,8 @@ pub(crate) fn announced_view(signed: &Signed<RunSpec>) -> RunView {
         round: 0,
         finished: false,
         parts: Vec::new(),
+        motions: Vec::new(),
+        forks: Vec::new(),
         trainers: Vec::new(),
         evaluating: None,
         doing: "announced; not followed".into(),
@@ -116,6 +117,7 @@ async fn round_view(desk: &Desk, certificate: &Certificate) -> Result<RoundView,
         model: record.model_out,
         accepted,
         rejected: rejected.collect(),
+        changes: record.changes.iter().map(change).collect(),
         signatures: certificate.precommits.len(),
         evaluation: store.note(desk.run, record.round, EVAL_NOTE)?,
         own: store.note(desk.run, record.round, OWN_NOTE)?,
@@ -125,19 +127,13 @@ async fn round_view(desk: &Desk, certificate: &Certificate) -> Result<RoundView,
 
 /// What the commit says, if it is here.
 async fn update_view(desk: &Desk, entry: &Accepted) -> UpdateView {
-    let blobs = desk.means.net.blobs();
-    let hash = FileHash::from_bytes(*entry.commit.as_bytes());
-    let mut commit = None;
-    if blobs.has(hash).await
-        && let Ok(bytes) = blobs.read(hash, COMMIT_BYTES_MAX as u64).await
-    {
-        commit = Signed::<UpdateCommit>::open(&bytes).ok();
-    }
+    let commit = commit_of(desk, entry).await;
     let said = commit.as_ref().map(Signed::value);
     UpdateView {
         trainer: entry.trainer,
         commit: entry.commit,
         weight: entry.weight,
+        late: entry.late,
         used: said.map(|commit| commit.data.used),
         excluded: said.map(|commit| commit.data.excluded),
         update_bytes: said.map(|commit| commit.update_bytes),

@@ -12,10 +12,10 @@ use tokio::sync::mpsc;
 
 use super::{NodeService, existing, failed, misused};
 use crate::announce::publish;
-use crate::api::dto::{AuditReply, CreateRequest, JoinRequest, RunView};
+use crate::api::dto::{AuditReply, AuditRequest, CreateRequest, JoinRequest, RunView};
 use crate::api::{Answer, ProgressSender, pick_run};
 use crate::net::Topic;
-use crate::run::{self, CreateError, Driver};
+use crate::run::{self, CreateError, Driver, RunError};
 
 /// Views that wait for a watcher; a slow one skips to the newest.
 const WATCH_MAX: usize = 4;
@@ -47,7 +47,11 @@ impl NodeService {
     pub(super) async fn join_run(&self, text: &str, request: &JoinRequest) -> Answer<RunView> {
         let run = self.pick(text)?;
         let data = existing(&request.data)?;
-        self.runs.join(run, data).await.map_err(failed)?;
+        let invitation = request.invitation.as_deref();
+        self.runs.join(run, data, invitation).await.map_err(|error| match error {
+            RunError::Invitation(_) => misused(error),
+            _ => failed(error),
+        })?;
         self.view(run).await
     }
 
@@ -91,12 +95,14 @@ impl NodeService {
     pub(super) async fn audit_run(
         &self,
         text: &str,
+        request: &AuditRequest,
         progress: &ProgressSender,
     ) -> Answer<AuditReply> {
         let run = self.pick(text)?;
         let driver = self.runs.follow(run).await.map_err(failed)?;
         let known = driver.snapshot().await.map_or(0, |snapshot| snapshot.tip.round);
-        run::audit(driver.desk(), known, progress).await.map_err(failed)
+        let trusted = request.trusted_round.zip(request.trusted_id);
+        run::audit(driver.desk(), known, trusted, progress).await.map_err(failed)
     }
 
     async fn view(&self, run: RunId) -> Answer<RunView> {

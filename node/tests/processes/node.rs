@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use super::command::{accord, json, program};
+use super::command::{accord, json, program, refused};
 use super::process::{Ended, PATIENCE, Process};
 
 /// A node that runs, or could be started again.
@@ -101,6 +101,18 @@ impl Node {
     /// Runs a command on it that must succeed, and returns its JSON.
     pub(crate) fn json(&self, args: &[&str]) -> Value {
         json(&self.dir, &[args, &["--dir", &self.name]].concat())
+    }
+
+    /// Runs a command on it that must fail with this code, and returns why it says it did.
+    pub(crate) fn refuses(&self, args: &[&str], code: i32) -> String {
+        refused(&self.dir, code, &[args, &["--dir", &self.name]].concat())
+    }
+
+    /// Runs a command on it that must succeed, and returns each line's JSON.
+    pub(crate) fn lines(&self, args: &[&str]) -> Vec<Value> {
+        let ended = self.ask(&[&["--json"], args].concat());
+        assert_eq!(ended.code, Some(0), "{} {args:?}: {ended:?}", self.name);
+        ended.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     }
 
     /// Asks again and again until the answer is as wanted.

@@ -33,7 +33,7 @@ mod whole;
 
 pub use outer::{Outer, StateForm};
 pub use rule::Rule;
-pub use share::DISCOUNT_ONE;
+pub use share::{DISCOUNT_LATE, DISCOUNT_ONE};
 pub use step::{StepError, apply_step};
 pub use tape::{Memory, Sink, Source, Tape, TapeError, hash_of};
 pub use whole::{Aggregated, Whole, aggregate_whole};

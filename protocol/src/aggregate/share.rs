@@ -17,6 +17,8 @@ pub(super) const SHARE_ONE: u64 = 1 << SHARE_BITS;
 pub(super) const SHARE_BITS: u32 = 22;
 /// The whole of a discount.
 pub const DISCOUNT_ONE: u16 = 256;
+/// What an update counts for that comes a round late: half, as it was made from an older model.
+pub const DISCOUNT_LATE: u16 = 128;
 
 /// Each contribution's share, in their order. `products` are there if the rule needs them.
 pub(super) fn shares(

@@ -13,10 +13,11 @@ use arc_malachitebft_core_types::{
     NilOrVal, Round as Attempt, SignedMessage, Timeout, TimeoutKind, Validator, Validity, VoteType,
 };
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteArray;
 
 use super::context::{Ballot, Context, Envelope, Height, Offer, Stewards};
 use super::message::RunMessage;
-use super::record::{Certificate, RoundRecord};
+use super::record::{Certificate, Precommit, RoundRecord};
 use super::vote::{Phase, Proposal, Vote};
 use crate::envelope::Signed;
 use crate::id::RunId;
@@ -306,11 +307,12 @@ impl Agreement {
     fn certificate(&self, attempt: Attempt, record: RoundRecord) -> Certificate {
         let mut votes = self.driver.restore_precommits(attempt, &record.id());
         votes.sort_by_key(|vote| vote.message.steward);
-        let precommits = votes
-            .into_iter()
-            .map(|vote| serde_bytes::ByteBuf::from(vote.signature.0.to_vec()))
-            .collect();
-        Certificate { record, precommits }
+        let precommits = votes.into_iter().filter_map(|vote| {
+            let signature = *vote.signature.0.last_chunk()?;
+            Some(Precommit { steward: vote.message.steward, signature: ByteArray::new(signature) })
+        });
+        let attempt = attempt.as_u32().unwrap_or(0);
+        Certificate { record, attempt, precommits: precommits.collect() }
     }
 }
 

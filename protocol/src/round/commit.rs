@@ -4,6 +4,7 @@
 //! included; one trainer commits once a round. What it is not: the update itself.
 
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
 use crate::envelope::{Message, Signed};
 use crate::id::{CommitId, FileHash, RoundId, RunId};
@@ -25,6 +26,8 @@ pub struct UpdateCommit {
     pub update_bytes: u64,
     /// What it was trained on.
     pub data: DataCommit,
+    /// The envelope of an invitation, where its trainer needs one and none of its updates counted yet.
+    pub invitation: Option<ByteBuf>,
 }
 
 /// What an update was trained on and what consent it was decided by.

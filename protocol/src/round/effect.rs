@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::agreement::Step;
+use super::change::Change;
 use super::commit::UpdateCommit;
 use super::message::RunMessage;
 use super::record::{Accepted, Certificate, Rejected, RoundRecord};
@@ -43,6 +44,10 @@ pub enum Effect {
         accepted: Vec<Accepted>,
         /// What does not.
         rejected: Vec<Rejected>,
+        /// What changes of who has which part.
+        changes: Vec<Change>,
+        /// The bytes of the changes' proofs, to be stored and served.
+        proofs: Vec<Vec<u8>>,
     },
     /// Recompute a proposed record; answered by `Input::Verified`.
     Verify {
@@ -56,8 +61,8 @@ pub enum Effect {
         /// The first round wanted.
         round: u64,
     },
-    /// A round is certified: keep its certificate, serve its model.
-    Certified(Box<Certificate>),
+    /// A round is certified and makes this tip: keep its certificate, serve its model.
+    Certified(Box<Certificate>, Box<Tip>),
     /// The last round is certified.
     Finish,
 }
@@ -84,4 +89,10 @@ pub enum Entry {
     },
     /// A certified round; entries of that round before it are no longer needed.
     Certificate(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// The tip, in the place of all certificates up to its own.
+    Tip(Box<Tip>),
+    /// The envelope of this steward's own motion.
+    Motion(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// The bytes of an [`Equivocation`](super::Equivocation).
+    Evidence(#[serde(with = "serde_bytes")] Vec<u8>),
 }

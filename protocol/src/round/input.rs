@@ -3,6 +3,7 @@
 //! Invariants: messages were verified before they come in; the answer to an effect names what it
 //! answers, so late and repeated answers do no harm. What it is not: bytes.
 
+use super::change::What;
 use super::commit::DataCommit;
 use super::message::RunMessage;
 use super::record::{Certificate, RejectReason, RoundRecord};
@@ -18,8 +19,10 @@ pub enum Input {
         /// The time of day in milliseconds since 1970, for other nodes to tell old words from new.
         said_ms: u64,
     },
+    /// This steward moves that something changes.
+    Move(What),
     /// A verified message of this run.
-    Message(RunMessage),
+    Message(Box<RunMessage>),
     /// `Effect::Train` has made an update, or could not.
     Trained {
         /// The round it was for.

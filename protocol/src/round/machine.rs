@@ -1,11 +1,16 @@
 //! The state machine: what every node of a run does, trainer, steward or onlooker.
 //!
-//! Invariants: see the module's. What it is not: the stewards' part, which is in `steward`.
+//! Invariants: see the module's. What it is not: the stewards' part, which is in `steward`, the trainers',
+//! which is in `part`, or a restart, which is in `replay`.
 
+use super::change::{Motion, What};
 use super::commit::UpdateCommit;
+use super::docket::Docket;
 use super::effect::{Effect, Entry};
-use super::input::{Input, Trained};
+use super::equivocation::Equivocation;
+use super::input::Input;
 use super::message::RunMessage;
+use super::part::Part;
 use super::present::Present;
 use super::record::Certificate;
 use super::steward::Bench;
@@ -14,7 +19,7 @@ use super::vote::{Proposal, Vote};
 use crate::envelope::Signed;
 use crate::id::RunId;
 use crate::key::{PublicKey, SecretKey};
-use crate::run::{Admission, Presence, RunSpec, run_id};
+use crate::run::{Presence, RunSpec, run_id};
 
 /// One node's view of a run, moved from round to round.
 #[derive(Debug)]
@@ -24,22 +29,12 @@ pub struct Round {
     pub(super) key: SecretKey,
     pub(super) tip: Tip,
     pub(super) present: Present,
+    pub(super) docket: Docket,
     pub(super) bench: Option<Bench>,
-    newest: Option<Certificate>,
-    part: Part,
+    pub(super) part: Part,
+    pub(super) newest: Option<Certificate>,
     resend_at_ms: u64,
     resends: u32,
-}
-
-/// This node's own part as a trainer.
-#[derive(Debug, Default)]
-struct Part {
-    word: Option<Signed<Presence>>,
-    commit: Option<Signed<UpdateCommit>>,
-    /// The round that `Effect::Train` was last asked for.
-    training: u64,
-    /// That came to nothing; asked again when things are said again.
-    failed: bool,
 }
 
 impl Round {
@@ -52,28 +47,15 @@ impl Round {
             key,
             tip,
             present: Present::default(),
+            docket: Docket::default(),
             bench: None,
-            newest: None,
             part: Part::default(),
+            newest: None,
             resend_at_ms: now_ms,
             resends: 0,
             spec,
         };
         round.open(now_ms);
-        round
-    }
-
-    /// A node that starts again from its journal.
-    pub fn restore(
-        spec: Signed<RunSpec>,
-        key: SecretKey,
-        entries: impl IntoIterator<Item = Entry>,
-        now_ms: u64,
-    ) -> Self {
-        let mut round = Self::new(spec, key, now_ms);
-        for entry in entries {
-            round.replay(entry, now_ms);
-        }
         round
     }
 
@@ -97,19 +79,19 @@ impl Round {
         self.tip.round >= self.spec.value().rounds.count
     }
 
-    /// Whether this node trains in the run.
-    pub fn is_trainer(&self) -> bool {
-        self.part.word.as_ref().is_some_and(|word| word.value().joined)
-    }
-
     /// Whether this node is a steward of the run.
     pub fn is_steward(&self) -> bool {
-        self.spec.value().stewards.binary_search(&self.key.public()).is_ok()
+        self.tip.roster.is_steward(&self.key.public())
     }
 
     /// Who said they train.
     pub fn trainers(&self) -> impl Iterator<Item = PublicKey> {
         self.present.joined()
+    }
+
+    /// Motions that wait for more stewards, or for the next record.
+    pub fn motions(&self) -> impl Iterator<Item = &Signed<Motion>> {
+        self.docket.motions()
     }
 
     /// The attempt at agreement under way, if this is a steward and there is one.
@@ -124,7 +106,8 @@ impl Round {
             Input::Participate { joined, said_ms } => {
                 self.participate(joined, said_ms, &mut effects);
             }
-            Input::Message(message) => self.message(now_ms, message, &mut effects),
+            Input::Move(what) => self.moves(what, &mut effects),
+            Input::Message(message) => self.message(now_ms, *message, &mut effects),
             Input::Trained { round, update } => self.trained(round, update, &mut effects),
             Input::CaughtUp(certificates) => {
                 for certificate in certificates {
@@ -132,7 +115,7 @@ impl Round {
                 }
             }
             Input::Checked { .. } | Input::Built { .. } | Input::Verified { .. } | Input::Tick => {
-                self.answer(now_ms, input, &mut effects);
+                self.with_bench(|bench, round| bench.answer(round, now_ms, input, &mut effects));
             }
         }
         self.advance(now_ms, &mut effects);
@@ -153,72 +136,65 @@ impl Round {
         (self.spec.value().rounds.agree_ms * 2) << self.resends.min(3)
     }
 
-    fn participate(&mut self, joined: bool, said_ms: u64, effects: &mut Vec<Effect>) {
-        effects.push(Effect::Persist(Entry::Participate { joined, said_ms }));
-        let word = self.say(joined, said_ms);
-        effects.push(Effect::Send(RunMessage::Presence(word)));
-    }
-
-    fn say(&mut self, joined: bool, said_ms: u64) -> Signed<Presence> {
-        let word = Signed::sign(Presence { run: self.run, joined, said_ms }, &self.key);
-        self.part.word = Some(word.clone());
-        // Whoever joins again may have new data, or data again: it is asked anew.
-        self.part.training = 0;
-        self.hear(&word);
-        word
-    }
-
-    fn hear(&mut self, word: &Signed<Presence>) {
-        if self.admits(&word.signer()) {
+    pub(super) fn hear(&mut self, word: &Signed<Presence>) {
+        if self.tip.roster.welcomes(self.spec.value(), &word.signer()) {
             self.present.hear(word);
         }
     }
 
-    pub(super) fn admits(&self, trainer: &PublicKey) -> bool {
-        match &self.spec.value().admission {
-            Admission::Open => true,
-            Admission::Invited(trainers) => trainers.binary_search(trainer).is_ok(),
+    fn moves(&mut self, what: What, effects: &mut Vec<Effect>) {
+        let (run, serial) = (self.run, self.tip.roster.motions());
+        let motion = Signed::sign(Motion { run, serial, what }, &self.key);
+        if self.docket.moved(&self.tip.roster, &motion) {
+            effects.push(Effect::Persist(Entry::Motion(motion.bytes().to_vec())));
+            effects.push(Effect::Send(RunMessage::Motion(motion)));
         }
     }
 
     fn message(&mut self, now_ms: u64, message: RunMessage, effects: &mut Vec<Effect>) {
+        let next = self.tip.round + 1;
         let round = match &message {
-            RunMessage::Presence(_) => self.tip.round + 1,
+            RunMessage::Presence(_) | RunMessage::Motion(_) | RunMessage::Evidence(..) => next,
             RunMessage::Commit(commit) => commit.value().round,
             RunMessage::Proposal(proposal) => proposal.value().record.round,
             RunMessage::Vote(vote) => vote.value().round,
             RunMessage::Certificate(certificate) => certificate.record.round,
         };
-        if let RunMessage::Certificate(certificate) = message {
-            if round > self.tip.round + 1 {
-                effects.push(Effect::CatchUp { round: self.tip.round + 1 });
+        if round > next {
+            effects.push(Effect::CatchUp { round: next });
+        }
+        match message {
+            RunMessage::Certificate(certificate) => self.adopt(now_ms, certificate, effects),
+            message if round == next => self.current(now_ms, message, effects),
+            RunMessage::Commit(commit) if self.tip.takes_late(&commit) => {
+                self.commit(commit, effects);
             }
-            self.adopt(now_ms, certificate, effects);
-        } else if round > self.tip.round + 1 {
-            effects.push(Effect::CatchUp { round: self.tip.round + 1 });
-        } else if round <= self.tip.round {
             // Whoever still talks of a finished round has missed its certificate. The next resend
             // carries it, which bounds how often a liar can make us speak.
-            if let Some(bench) = &mut self.bench {
-                bench.tell_newest();
-            }
-        } else {
-            self.current(now_ms, message, effects);
+            _ if round < next => self.bench.iter_mut().for_each(Bench::tell_newest),
+            _ => {}
         }
     }
 
     fn current(&mut self, now_ms: u64, message: RunMessage, effects: &mut Vec<Effect>) {
+        let by_steward = |of: PublicKey| self.tip.roster.is_steward(&of);
         match message {
             RunMessage::Presence(word) => self.hear(&word),
             RunMessage::Commit(commit) => self.commit(commit, effects),
-            RunMessage::Proposal(proposal) => self.proposal(now_ms, proposal, effects),
-            RunMessage::Vote(vote) => self.vote(now_ms, vote, effects),
-            RunMessage::Certificate(_) => {}
+            RunMessage::Proposal(proposal) if by_steward(proposal.signer()) => {
+                self.proposal(now_ms, proposal, effects);
+            }
+            RunMessage::Vote(vote) if by_steward(vote.signer()) => self.vote(now_ms, vote, effects),
+            RunMessage::Motion(motion) if self.bench.is_some() => {
+                self.docket.moved(&self.tip.roster, &motion);
+            }
+            RunMessage::Evidence(of, pair) => self.charge(of, pair, effects),
+            _ => {}
         }
     }
 
-    fn commit(&mut self, commit: Signed<UpdateCommit>, effects: &mut Vec<Effect>) {
-        if !self.admits(&commit.signer()) {
+    pub(super) fn commit(&mut self, commit: Signed<UpdateCommit>, effects: &mut Vec<Effect>) {
+        if self.tip.roster.admit(self.spec.value(), &commit).is_err() {
             return;
         }
         if commit.value().base == self.tip.id {
@@ -231,15 +207,27 @@ impl Round {
     }
 
     fn proposal(&mut self, now_ms: u64, message: Signed<Proposal>, effects: &mut Vec<Effect>) {
+        let lie = self.bench.as_ref().and_then(|bench| bench.other_proposal(&message));
+        if let Some(pair) = lie {
+            self.charge(message.signer(), pair, effects);
+        }
         self.with_bench(|bench, round| bench.proposal(round, now_ms, message, effects));
     }
 
     fn vote(&mut self, now_ms: u64, message: Signed<Vote>, effects: &mut Vec<Effect>) {
+        let lie = self.bench.as_ref().and_then(|bench| bench.other_vote(&message));
+        if let Some(pair) = lie {
+            self.charge(message.signer(), pair, effects);
+        }
         self.with_bench(|bench, round| bench.vote(round, now_ms, message, effects));
     }
 
-    fn answer(&mut self, now_ms: u64, input: Input, effects: &mut Vec<Effect>) {
-        self.with_bench(|bench, round| bench.answer(round, now_ms, input, effects));
+    /// Keeps proof that a steward lies, for the next record, and tells the others.
+    fn charge(&mut self, of: PublicKey, pair: Equivocation, effects: &mut Vec<Effect>) {
+        if self.bench.is_some() && self.docket.charge(&self.tip.roster, of, pair.clone()) {
+            effects.push(Effect::Persist(Entry::Evidence(pair.to_bytes())));
+            effects.push(Effect::Send(RunMessage::Evidence(of, pair)));
+        }
     }
 
     /// Lets the bench act with the rest of the state in view.
@@ -250,61 +238,47 @@ impl Round {
         }
     }
 
-    fn trained(&mut self, round: u64, update: Option<Trained>, effects: &mut Vec<Effect>) {
-        if round != self.tip.round + 1 || !self.is_trainer() || self.part.commit.is_some() {
-            return;
-        }
-        let Some(made) = update else {
-            self.part.failed = true;
-            return;
-        };
-        let commit = UpdateCommit {
-            run: self.run,
-            round,
-            base: self.tip.id,
-            update: made.update,
-            update_bytes: made.update_bytes,
-            data: made.data,
-        };
-        let commit = Signed::sign(commit, &self.key);
-        effects.push(Effect::Persist(Entry::Commit(commit.bytes().to_vec())));
-        self.part.commit = Some(commit.clone());
-        effects.push(Effect::Send(RunMessage::Commit(commit.clone())));
-        self.commit(commit, effects);
-    }
-
-    /// Takes a verified certificate if it is the next one.
+    /// Takes a certificate if it is the next one: signed by the stewards there are, and with the roster
+    /// that follows.
     fn adopt(&mut self, now_ms: u64, certificate: Certificate, effects: &mut Vec<Effect>) {
-        if !self.tip.is_base_of(&certificate.record) {
-            return;
-        }
+        let Some(tip) = self.follows(&certificate) else { return };
         effects.push(Effect::Persist(Entry::Certificate(certificate.to_bytes())));
-        self.move_to(now_ms, certificate.clone());
-        effects.push(Effect::Certified(Box::new(certificate)));
+        self.move_to(now_ms, certificate.clone(), tip.clone());
+        effects.push(Effect::Certified(Box::new(certificate), Box::new(tip)));
         if self.is_finished() {
             effects.push(Effect::Finish);
+        } else if let Some(late) = self.part.late.clone() {
+            effects.push(Effect::Send(RunMessage::Commit(late.clone())));
+            self.commit(late, effects);
         }
     }
 
-    fn move_to(&mut self, now_ms: u64, certificate: Certificate) {
+    /// The tip that a certificate makes, if it follows the one there is.
+    pub(super) fn follows(&self, certificate: &Certificate) -> Option<Tip> {
+        let (spec, stewards) = (self.spec.value(), self.tip.roster.stewards());
+        let next =
+            self.tip.is_base_of(&certificate.record) && certificate.check(spec, stewards).is_ok();
+        if next { self.tip.after(&certificate.record).ok() } else { None }
+    }
+
+    pub(super) fn move_to(&mut self, now_ms: u64, certificate: Certificate, tip: Tip) {
         if let Some(bench) = &self.bench {
-            self.present.close(|trainer| bench.holds(trainer));
+            self.present.close(|trainer| bench.holds(trainer, tip.round));
         }
-        self.tip = Tip::of(&certificate.record);
+        self.part.close(&certificate.record);
+        self.tip = tip;
         self.newest = Some(certificate);
         self.open(now_ms);
     }
 
-    fn open(&mut self, now_ms: u64) {
-        self.part.commit = None;
-        self.part.training = 0;
-        self.part.failed = false;
+    pub(super) fn open(&mut self, now_ms: u64) {
+        self.docket.settle(&self.tip.roster);
         self.resends = 0;
         self.resend_at_ms = now_ms + self.resend_ms();
         let spec = self.spec.value();
         self.bench = self
             .is_steward()
-            .then(|| Bench::new(self.run, self.tip.round + 1, self.key.clone(), spec, now_ms));
+            .then(|| Bench::new(self.run, &self.tip, self.key.clone(), spec, now_ms));
     }
 
     /// Does what has become possible, and says things again when it is time.
@@ -317,11 +291,7 @@ impl Round {
         if self.is_finished() {
             return;
         }
-        let round = self.tip.round + 1;
-        if self.is_trainer() && self.part.commit.is_none() && self.part.training != round {
-            self.part.training = round;
-            effects.push(Effect::Train { round, base: self.tip.clone() });
-        }
+        self.ask_to_train(effects);
         if now_ms >= self.resend_at_ms {
             self.resends += 1;
             self.resend_at_ms = now_ms + self.resend_ms();
@@ -330,48 +300,17 @@ impl Round {
     }
 
     fn resend(&mut self, effects: &mut Vec<Effect>) {
-        let own = [
-            self.part.word.clone().map(RunMessage::Presence),
-            self.part.commit.clone().map(RunMessage::Commit),
-        ];
-        effects.extend(own.into_iter().flatten().map(Effect::Send));
-        if let Some(commit) = self.part.commit.clone() {
-            // After a restart, or when its own bytes were not there yet: check it again.
-            self.commit(commit, effects);
-        }
-        if std::mem::take(&mut self.part.failed) {
-            self.part.training = 0;
-        }
+        self.say_part_again(effects);
         if let Some(bench) = &mut self.bench {
             let newest = self.newest.clone().filter(|_| bench.told_newest());
             effects.extend(newest.map(RunMessage::Certificate).map(Effect::Send));
             effects.extend(bench.said().map(Effect::Send));
+            let motions = self.docket.motions().cloned().map(RunMessage::Motion);
+            let evidence = self.docket.evidence();
+            let evidence = evidence.map(|(of, pair)| RunMessage::Evidence(of, pair.clone()));
+            effects.extend(motions.chain(evidence).map(Effect::Send));
         }
         // Nothing certified for a whole interval: perhaps it was, elsewhere.
         effects.push(Effect::CatchUp { round: self.tip.round + 1 });
-    }
-
-    /// Applies one journaled entry, without effects: they happened, or happen again by resending.
-    fn replay(&mut self, entry: Entry, now_ms: u64) {
-        match entry {
-            Entry::Participate { joined, said_ms } => {
-                self.say(joined, said_ms);
-            }
-            Entry::Commit(bytes) => {
-                let commit = Signed::<UpdateCommit>::open(&bytes).ok();
-                self.part.commit = commit.filter(|c| c.value().base == self.tip.id);
-            }
-            Entry::Step { round, step } => {
-                if let Some(bench) = self.bench.as_mut().filter(|_| round == self.tip.round + 1) {
-                    bench.replay(now_ms, &step);
-                }
-            }
-            Entry::Certificate(bytes) => {
-                let opened = Certificate::open(&bytes, self.run, self.spec.value());
-                if let Ok(certificate) = opened {
-                    self.move_to(now_ms, certificate);
-                }
-            }
-        }
     }
 }

@@ -2,16 +2,20 @@
 //!
 //! Invariants: [`Wire`] names the run so that it can be routed without opening what it carries; a
 //! [`RunMessage`] exists only if every signature in it verified and it belongs to the run.
-//! What it is not: judged against the state of the run; that is `Round`'s part.
+//! What it is not: judged against the state of the run, such as who its stewards are by now; that is
+//! `Round`'s part.
 
 use serde::{Deserialize, Serialize};
 
+use super::change::Motion;
 use super::commit::UpdateCommit;
+use super::equivocation::{Equivocation, EquivocationError};
 use super::record::{Certificate, CertificateError};
 use super::vote::{Proposal, Vote};
 use crate::codec::{self, DecodeError};
 use crate::envelope::{OpenError, Signed};
 use crate::id::RunId;
+use crate::key::PublicKey;
 use crate::limits::GOSSIP_BYTES_MAX;
 use crate::run::{Presence, RunSpec, run_id};
 
@@ -46,6 +50,10 @@ pub enum Kind {
     Vote,
     /// A record is certified.
     Certificate,
+    /// A steward moves that something changes.
+    Motion,
+    /// A steward lies.
+    Evidence,
 }
 
 /// A verified message of one run.
@@ -61,6 +69,10 @@ pub enum RunMessage {
     Vote(Signed<Vote>),
     /// A record is certified.
     Certificate(Certificate),
+    /// A steward moves that something changes.
+    Motion(Signed<Motion>),
+    /// This steward lies, as the pair shows.
+    Evidence(PublicKey, Equivocation),
 }
 
 /// Why bytes are not a message of a run.
@@ -75,12 +87,12 @@ pub enum WireError {
     /// The certificate it carries does not verify.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
+    /// The evidence it carries shows nothing.
+    #[error(transparent)]
+    Evidence(#[from] EquivocationError),
     /// What it carries belongs to another run than it says.
     #[error("it carries a message of another run")]
     OtherRun,
-    /// It is signed by somebody who has no say in this.
-    #[error("its signer is no steward of the run")]
-    NoSteward,
 }
 
 impl Wire {
@@ -105,9 +117,9 @@ impl Wire {
         if run_id(&spec) == self.run { Ok(spec) } else { Err(WireError::OtherRun) }
     }
 
-    /// Opens and verifies what it carries as a message of the run with this spec. A spec is no such
-    /// message.
-    pub fn open(&self, spec: &RunSpec) -> Result<RunMessage, WireError> {
+    /// Opens what it carries as a message of its run and verifies every signature. A spec is no such
+    /// message. Whether the signers have a say is for whoever knows the roster.
+    pub fn open(&self) -> Result<RunMessage, WireError> {
         let (message, run) = match self.kind {
             Kind::Spec => return Err(WireError::OtherRun),
             Kind::Presence => {
@@ -122,19 +134,26 @@ impl Wire {
             }
             Kind::Proposal => {
                 let proposal = Signed::<Proposal>::open(&self.bytes)?;
-                by_steward(spec, &proposal)?;
                 let run = proposal.value().record.run;
                 (RunMessage::Proposal(proposal), run)
             }
             Kind::Vote => {
                 let vote = Signed::<Vote>::open(&self.bytes)?;
-                by_steward(spec, &vote)?;
                 let run = vote.value().run;
                 (RunMessage::Vote(vote), run)
             }
             Kind::Certificate => {
-                let certificate = Certificate::open(&self.bytes, self.run, spec)?;
+                let certificate = Certificate::open(&self.bytes, self.run)?;
                 (RunMessage::Certificate(certificate), self.run)
+            }
+            Kind::Motion => {
+                let motion = Signed::<Motion>::open(&self.bytes)?;
+                let run = motion.value().run;
+                (RunMessage::Motion(motion), run)
+            }
+            Kind::Evidence => {
+                let (of, pair) = Equivocation::open(&self.bytes, self.run)?;
+                (RunMessage::Evidence(of, pair), self.run)
             }
         };
         if run == self.run { Ok(message) } else { Err(WireError::OtherRun) }
@@ -150,14 +169,9 @@ impl RunMessage {
             Self::Proposal(proposal) => (Kind::Proposal, proposal.bytes().to_vec()),
             Self::Vote(vote) => (Kind::Vote, vote.bytes().to_vec()),
             Self::Certificate(certificate) => (Kind::Certificate, certificate.to_bytes()),
+            Self::Motion(motion) => (Kind::Motion, motion.bytes().to_vec()),
+            Self::Evidence(_, pair) => (Kind::Evidence, pair.to_bytes()),
         };
         Wire { run, kind, bytes, sent }
-    }
-}
-
-fn by_steward<T>(spec: &RunSpec, message: &Signed<T>) -> Result<(), WireError> {
-    match spec.stewards.binary_search(&message.signer()) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(WireError::NoSteward),
     }
 }

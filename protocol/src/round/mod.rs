@@ -24,29 +24,40 @@
 //! What it is not: a driver of anything. It never fetches, trains, aggregates, sends or writes.
 
 mod agreement;
+mod change;
 pub mod check;
 mod commit;
 mod context;
+mod docket;
 mod effect;
+mod equivocation;
 mod input;
 mod machine;
 mod message;
+mod part;
 mod present;
 mod record;
+mod replay;
+mod roster;
 mod steward;
 mod tally;
 mod tip;
 mod vote;
 
 pub use agreement::{Step, Wait};
+pub use change::{Cause, Change, ChangeError, Motion, Resolution, What};
 pub use commit::{DataCommit, UpdateCommit, commit_id};
 pub use effect::{Effect, Entry};
+pub use equivocation::{Equivocation, EquivocationError};
 pub use input::{Input, Trained, Verdict};
 pub use machine::Round;
 pub use message::{Kind, RunMessage, Wire, WireError};
 pub use record::{
-    Accepted, Certificate, CertificateError, RejectReason, Rejected, RoundRecord, is_quorum,
+    Accepted, Certificate, CertificateError, Precommit, RejectReason, Rejected, RoundRecord,
+    is_quorum,
 };
+pub use replay::compacted;
+pub use roster::{Member, Roster, RosterError, stewards_after};
 pub use tip::Tip;
 pub use vote::{Phase, Proposal, Vote};
 

@@ -2,11 +2,13 @@
 //!
 //! Invariants: a [`RoundRecord`] is hashes and counts, never floats; everything in it can be
 //! recomputed by anyone who has the bytes that it names. A [`Certificate`] holds precommits of more
-//! than two thirds of the stewards, each by another steward, all for this record's id.
+//! than two thirds of the stewards that the roster before it names, all for this record's id.
 //! What it is not: the evidence for a rejection; the rejected commit is there by id to look at.
 
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteArray;
 
+use super::change::Change;
 use super::vote::{Phase, Vote};
 use crate::codec::{self, DecodeError};
 use crate::envelope::{OpenError, Signed};
@@ -38,6 +40,10 @@ pub struct RoundRecord {
     pub outer_out: FileHash,
     /// The hash of the step from one model to the other, if the run writes steps.
     pub step: Option<FileHash>,
+    /// What changes of who has which part, sorted.
+    pub changes: Vec<Change>,
+    /// The hash of the roster that results.
+    pub roster: FileHash,
 }
 
 /// An update that counts.
@@ -49,8 +55,12 @@ pub struct Accepted {
     pub trainer: PublicKey,
     /// The hash of the update's bytes.
     pub update: FileHash,
-    /// What it counted for.
+    /// What it counted for: nothing for a trainer on trial.
     pub weight: u64,
+    /// It was made for the round before, and counts discounted.
+    pub late: bool,
+    /// Who vouches for the trainer, if this is how it came in.
+    pub voucher: Option<PublicKey>,
 }
 
 /// An update that does not count.
@@ -73,6 +83,12 @@ pub enum RejectReason {
     /// Its trainer is not invited.
     #[error("the trainer is not invited to this run")]
     NotInvited,
+    /// Whoever vouches for its trainer has brought in as many as it may.
+    #[error("whoever invited the trainer has brought in as many as it may")]
+    VouchedOut,
+    /// Its trainer was removed.
+    #[error("the trainer was removed from this run")]
+    Removed,
     /// It was made from something else than the round's base.
     #[error("it was made from another base than the round's")]
     Base,
@@ -130,7 +146,8 @@ impl RoundRecord {
         if trainers.windows(2).any(|pair| pair[0] == pair[1]) {
             return Err("a trainer counts twice");
         }
-        if self.accepted.iter().any(|a| a.weight == 0 || a.weight > spec.local.weight_max) {
+        let weights = || self.accepted.iter().map(|entry| entry.weight);
+        if weights().all(|weight| weight == 0) || weights().any(|w| w > spec.local.weight_max) {
             return Err("a weight is out of range");
         }
         Ok(())
@@ -142,8 +159,19 @@ impl RoundRecord {
 pub struct Certificate {
     /// What was agreed.
     pub record: RoundRecord,
-    /// The stewards' precommits, as signed, sorted by steward.
-    pub precommits: Vec<serde_bytes::ByteBuf>,
+    /// The attempt in which it was.
+    pub attempt: u32,
+    /// The stewards' precommits, sorted by steward.
+    pub precommits: Vec<Precommit>,
+}
+
+/// A steward's signature of the precommit for a certificate's record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Precommit {
+    /// Whose it is.
+    pub steward: PublicKey,
+    /// The signature in the envelope of its [`Vote`]; the rest of that follows from the certificate.
+    pub signature: ByteArray<64>,
 }
 
 /// Why bytes are not a certificate of this run.
@@ -161,8 +189,11 @@ pub enum CertificateError {
     /// A vote in it is not one.
     #[error("a vote in it is bad: {0}")]
     Vote(#[from] OpenError),
-    /// A vote in it is for something else, by a stranger, or there twice.
-    #[error("a vote in it is for something else, by a stranger, or there twice")]
+    /// Votes in it are out of order or there twice.
+    #[error("votes in it are out of order or there twice")]
+    Order,
+    /// A vote in it is by a stranger.
+    #[error("a vote in it is by a node that is no steward of that round")]
     Stranger,
     /// Too few votes.
     #[error("{votes} votes of {stewards} stewards, more than two thirds are needed")]
@@ -175,42 +206,46 @@ pub enum CertificateError {
 }
 
 impl Certificate {
-    /// Opens untrusted bytes as a certificate of the run `run` with this spec, and verifies every
-    /// vote in it.
-    pub fn open(bytes: &[u8], run: RunId, spec: &RunSpec) -> Result<Self, CertificateError> {
+    /// Opens untrusted bytes as a certificate of the run `run`, and verifies every signature in it.
+    /// Whether those who signed have a say is for [`Certificate::check`].
+    pub fn open(bytes: &[u8], run: RunId) -> Result<Self, CertificateError> {
         let certificate: Self = codec::decode(bytes, CERTIFICATE_BYTES_MAX)?;
-        certificate.verify(run, spec)?;
+        certificate.verify(run)?;
         Ok(certificate)
     }
 
-    /// Verifies every vote.
-    pub fn verify(&self, run: RunId, spec: &RunSpec) -> Result<(), CertificateError> {
+    fn verify(&self, run: RunId) -> Result<(), CertificateError> {
         if self.record.run != run {
             return Err(CertificateError::Run);
         }
-        self.record.check(spec).map_err(CertificateError::Record)?;
-        let stewards = spec.stewards.len();
-        let votes = self.precommits.len();
-        if votes > STEWARDS_MAX || !is_quorum(votes, stewards) {
+        let (votes, stewards) = (self.precommits.len(), STEWARDS_MAX);
+        if votes > stewards {
             return Err(CertificateError::Quorum { votes, stewards });
         }
-        let id = self.record.id();
-        let mut before: Option<PublicKey> = None;
-        let mut attempt = None;
-        for bytes in &self.precommits {
-            let vote = Signed::<Vote>::open(bytes)?;
-            let signer = vote.signer();
-            let in_order = before.is_none_or(|before| before < signer);
-            let vote = vote.value();
-            let same = *attempt.get_or_insert(vote.attempt) == vote.attempt;
-            let for_this = vote.run == run
-                && vote.round == self.record.round
-                && vote.phase == Phase::Precommit
-                && vote.record == Some(id);
-            if !in_order || !same || !for_this || spec.stewards.binary_search(&signer).is_err() {
-                return Err(CertificateError::Stranger);
-            }
-            before = Some(signer);
+        if !self.precommits.windows(2).all(|pair| pair[0].steward < pair[1].steward) {
+            return Err(CertificateError::Order);
+        }
+        let (round, record) = (self.record.round, Some(self.record.id()));
+        for Precommit { steward, signature } in &self.precommits {
+            let (attempt, phase) = (self.attempt, Phase::Precommit);
+            let vote = Vote { run, round, attempt, phase, record };
+            Signed::assemble(vote, *steward, signature)?;
+        }
+        Ok(())
+    }
+
+    /// Checks the record by rules that need only the spec, and that more than two thirds of these
+    /// stewards signed it, and nobody else.
+    pub fn check(&self, spec: &RunSpec, stewards: &[PublicKey]) -> Result<(), CertificateError> {
+        self.record.check(spec).map_err(CertificateError::Record)?;
+        let is_stranger =
+            |precommit: &Precommit| stewards.binary_search(&precommit.steward).is_err();
+        if self.precommits.iter().any(is_stranger) {
+            return Err(CertificateError::Stranger);
+        }
+        let (votes, stewards) = (self.precommits.len(), stewards.len());
+        if !is_quorum(votes, stewards) {
+            return Err(CertificateError::Quorum { votes, stewards });
         }
         Ok(())
     }

@@ -9,16 +9,18 @@ use std::collections::BTreeMap;
 use super::agreement::{Agreement, Step};
 use super::commit::UpdateCommit;
 use super::effect::{Effect, Entry};
+use super::equivocation::Equivocation;
 use super::input::{Input, Verdict};
 use super::machine::Round;
 use super::message::RunMessage;
 use super::record::{Certificate, RoundRecord};
 use super::tally::Tally;
+use super::tip::Tip;
 use super::vote::{Phase, Proposal, Vote};
 use crate::envelope::Signed;
 use crate::id::{CommitId, FileHash, RoundId, RunId};
 use crate::key::{PublicKey, SecretKey};
-use crate::limits::PROPOSED_RECORDS_MAX;
+use crate::limits::{EVIDENCE_BYTES_MAX, PROPOSED_RECORDS_MAX};
 use crate::run::RunSpec;
 
 #[derive(Debug)]
@@ -29,7 +31,7 @@ pub(super) struct Bench {
     proposed: BTreeMap<RoundId, Proposed>,
     /// Votes and proposals taken, so that none is journaled twice: two for each slot, which is one
     /// more than an honest steward sends.
-    heard: BTreeMap<(PublicKey, u32, Option<Phase>), Vec<FileHash>>,
+    heard: BTreeMap<Slot, Heard>,
     /// A `Build` is under way.
     building: bool,
     /// The attempt in which building failed; it is tried again in a later one.
@@ -40,6 +42,17 @@ pub(super) struct Bench {
     tell_newest: bool,
 }
 
+/// A place in which a steward may say one thing: its key, the attempt, and the phase of a vote.
+type Slot = (PublicKey, u32, Option<Phase>);
+
+/// What was heard in one place.
+#[derive(Debug, Default)]
+struct Heard {
+    ids: Vec<FileHash>,
+    /// The first envelope, to hold others against.
+    first: Vec<u8>,
+}
+
 #[derive(Debug, Default)]
 struct Proposed {
     holds: Option<bool>,
@@ -48,11 +61,12 @@ struct Proposed {
 }
 
 impl Bench {
-    pub(super) fn new(run: RunId, round: u64, key: SecretKey, spec: &RunSpec, now_ms: u64) -> Self {
-        let agree_ms = spec.rounds.agree_ms;
+    /// The bench of the round after `tip`.
+    pub(super) fn new(run: RunId, tip: &Tip, key: SecretKey, spec: &RunSpec, now_ms: u64) -> Self {
+        let (agree_ms, stewards) = (spec.rounds.agree_ms, tip.roster.stewards());
         Self {
             tally: Tally::default(),
-            agreement: Agreement::new(run, round, key, &spec.stewards, agree_ms),
+            agreement: Agreement::new(run, tip.round + 1, key, stewards, agree_ms),
             proposed: BTreeMap::new(),
             heard: BTreeMap::new(),
             building: false,
@@ -68,8 +82,9 @@ impl Bench {
         self.tally.take(commit)
     }
 
-    pub(super) fn holds(&self, trainer: &PublicKey) -> bool {
-        self.tally.holds(trainer)
+    /// Whether a commit of `trainer` for `round` is here.
+    pub(super) fn holds(&self, trainer: &PublicKey, round: u64) -> bool {
+        self.tally.holds(trainer, round)
     }
 
     pub(super) fn decided(&self) -> Option<&Certificate> {
@@ -108,12 +123,12 @@ impl Bench {
                 if let Ok(proposal) = Signed::<Proposal>::open(bytes) {
                     let id = proposal.value().record.id();
                     self.proposed.entry(id).or_default().holds = Some(*valid);
-                    self.hear(proposal_slot(&proposal), proposal.id());
+                    self.hear(proposal_slot(&proposal), proposal.id(), bytes);
                 }
             }
             Step::Vote { bytes } => {
                 if let Ok(vote) = Signed::<Vote>::open(bytes) {
-                    self.hear(vote_slot(&vote), vote.id());
+                    self.hear(vote_slot(&vote), vote.id(), bytes);
                 }
             }
             Step::Start | Step::Timeout { .. } => {}
@@ -135,7 +150,7 @@ impl Bench {
         if !in_turn || !self.agreement.takes(proposal.attempt) || !self.make_room(&id) {
             return;
         }
-        if !self.hear(proposal_slot(&message), message.id()) {
+        if !self.hear(proposal_slot(&message), message.id(), message.bytes()) {
             return;
         }
         self.start(round, now_ms, effects);
@@ -163,7 +178,7 @@ impl Bench {
         effects: &mut Vec<Effect>,
     ) {
         let takes = self.agreement.takes(message.value().attempt);
-        if takes && self.hear(vote_slot(&message), message.id()) {
+        if takes && self.hear(vote_slot(&message), message.id(), message.bytes()) {
             self.start(round, now_ms, effects);
             let bytes = message.bytes().to_vec();
             self.step(round, now_ms, Step::Vote { bytes }, effects);
@@ -215,15 +230,18 @@ impl Bench {
                 && (attempt > 0 || self.is_ready(round, now_ms)) =>
             {
                 self.building = true;
-                effects.push(Effect::Build {
-                    round: round.tip.round + 1,
-                    base: round.tip.clone(),
-                    accepted: self.tally.accepted(round.spec.value().local.weight_max),
-                    rejected: self.tally.rejected(),
-                });
+                effects.push(self.draft(round));
             }
             None => {}
         }
+    }
+
+    fn draft(&self, round: &Round) -> Effect {
+        let (base, spec) = (round.tip.clone(), round.spec.value());
+        let accepted = base.roster.entries(spec, base.round + 1, self.tally.accepted());
+        let (changes, proofs) = round.docket.due(&base.roster);
+        let rejected = self.tally.rejected();
+        Effect::Build { round: base.round + 1, base, accepted, rejected, changes, proofs }
     }
 
     fn checked(&mut self, commit: CommitId, verdict: Verdict) {
@@ -246,7 +264,7 @@ impl Bench {
         let waiting = self.proposed.remove(&record).map(|entry| entry.waiting).unwrap_or_default();
         for message in waiting {
             if let Some(heard) = self.heard.get_mut(&proposal_slot(&message)) {
-                heard.retain(|id| *id != message.id());
+                heard.ids.retain(|id| *id != message.id());
             }
         }
     }
@@ -265,13 +283,30 @@ impl Bench {
     }
 
     /// Whether a message of this slot is to be taken: not heard before, and no third of its slot.
-    fn hear(&mut self, slot: (PublicKey, u32, Option<Phase>), id: FileHash) -> bool {
+    fn hear(&mut self, slot: Slot, id: FileHash, envelope: &[u8]) -> bool {
         let heard = self.heard.entry(slot).or_default();
-        let takes = heard.len() < 2 && !heard.contains(&id);
+        let takes = heard.ids.len() < 2 && !heard.ids.contains(&id);
         if takes {
-            heard.push(id);
+            heard.ids.push(id);
+        }
+        if heard.first.is_empty() {
+            heard.first = envelope.to_vec();
         }
         takes
+    }
+
+    /// What a vote and one heard before in its place show together, if they contradict each other.
+    pub(super) fn other_vote(&self, vote: &Signed<Vote>) -> Option<Equivocation> {
+        let first = &self.heard.get(&vote_slot(vote))?.first;
+        (first != vote.bytes()).then(|| Equivocation::votes(first, vote.bytes()))
+    }
+
+    /// The same of a proposal; of long ones nothing is made that could not travel.
+    pub(super) fn other_proposal(&self, proposal: &Signed<Proposal>) -> Option<Equivocation> {
+        let first = &self.heard.get(&proposal_slot(proposal))?.first;
+        let fits = first.len() + proposal.bytes().len() + 64 <= EVIDENCE_BYTES_MAX;
+        let differ = fits && first != proposal.bytes();
+        differ.then(|| Equivocation::proposals(first, proposal.bytes()))
     }
 
     fn feed_proposals(
@@ -313,7 +348,8 @@ impl Bench {
     }
 
     fn is_ready(&self, round: &Round, now_ms: u64) -> bool {
-        let all_in = round.present.expected().all(|trainer| self.tally.is_judged(trainer));
+        let is_judged = |trainer| self.tally.is_judged(trainer, round.tip.round + 1);
+        let all_in = round.present.expected().all(is_judged);
         self.has_enough(round) && (all_in || now_ms >= self.closes_at_ms(round))
     }
 }

@@ -1,12 +1,12 @@
 //! A round's commits and what was found of each.
 //!
-//! Invariants: one commit a trainer counts, the first that came, and one more is remembered; a verdict
-//! is never changed; the number of commits is bounded. What it is not: the check itself (see `check`).
+//! Invariants: one commit a trainer counts, the first that came for the round, or else one that is late for
+//! the round before; one more is remembered; a verdict is never changed; the number is bounded. What it is not: the check itself (see `check`).
 
 use std::collections::BTreeMap;
 
 use super::commit::{UpdateCommit, commit_id};
-use super::record::{Accepted, RejectReason, Rejected};
+use super::record::{RejectReason, Rejected};
 use crate::envelope::Signed;
 use crate::id::CommitId;
 use crate::key::PublicKey;
@@ -30,12 +30,14 @@ impl Tally {
     pub(super) fn take(&mut self, commit: Signed<UpdateCommit>) -> bool {
         let trainer = commit.signer();
         if let Some(entry) = self.entries.get_mut(&trainer) {
-            if entry.commit != commit {
+            let (known, round) = (entry.commit.value().round, commit.value().round);
+            if known == round && entry.commit != commit {
                 entry.other.get_or_insert_with(|| commit_id(&commit));
             }
-            return false;
-        }
-        if self.entries.len() >= UPDATES_MAX {
+            if known >= round {
+                return false;
+            }
+        } else if self.entries.len() >= UPDATES_MAX {
             return false;
         }
         self.entries.insert(trainer, Entry { commit, verdict: None, other: None });
@@ -54,14 +56,15 @@ impl Tally {
         self.entries.retain(|_, e| e.verdict.is_some() || commit_id(&e.commit) != id);
     }
 
-    /// Whether `trainer`'s commit is there and judged.
-    pub(super) fn is_judged(&self, trainer: &PublicKey) -> bool {
-        self.entries.get(trainer).is_some_and(|entry| entry.verdict.is_some())
+    /// Whether `trainer`'s commit of this round is there and judged.
+    pub(super) fn is_judged(&self, trainer: &PublicKey, round: u64) -> bool {
+        let judged = |entry: &Entry| entry.verdict.is_some() && entry.commit.value().round == round;
+        self.entries.get(trainer).is_some_and(judged)
     }
 
-    /// Whether `trainer`'s commit is there.
-    pub(super) fn holds(&self, trainer: &PublicKey) -> bool {
-        self.entries.contains_key(trainer)
+    /// Whether `trainer`'s commit of this round is there.
+    pub(super) fn holds(&self, trainer: &PublicKey, round: u64) -> bool {
+        self.entries.get(trainer).is_some_and(|entry| entry.commit.value().round == round)
     }
 
     /// How many count.
@@ -69,16 +72,9 @@ impl Tally {
         self.entries.values().filter(|entry| entry.verdict == Some(Ok(()))).count()
     }
 
-    /// What counts, sorted by commit, each weighing its samples up to `weight_max`.
-    pub(super) fn accepted(&self, weight_max: u64) -> Vec<Accepted> {
-        let mut accepted: Vec<Accepted> = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| entry.verdict == Some(Ok(())))
-            .map(|(trainer, entry)| accept(*trainer, &entry.commit, weight_max))
-            .collect();
-        accepted.sort();
-        accepted
+    /// What counts.
+    pub(super) fn accepted(&self) -> impl Iterator<Item = &Signed<UpdateCommit>> {
+        self.entries.values().filter(|entry| entry.verdict == Some(Ok(()))).map(|e| &e.commit)
     }
 
     /// What does not, sorted by commit.
@@ -96,20 +92,5 @@ impl Tally {
             .collect();
         rejected.sort();
         rejected
-    }
-}
-
-/// How an accepted commit stands in the record.
-pub(super) fn accept(
-    trainer: PublicKey,
-    commit: &Signed<UpdateCommit>,
-    weight_max: u64,
-) -> Accepted {
-    let value = commit.value();
-    Accepted {
-        commit: commit_id(commit),
-        trainer,
-        update: value.update,
-        weight: value.data.used.min(weight_max),
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use protocol::round::check::{Base, Evidence, verify};
+use protocol::round::check::{Base, Evidence, Exhibits, verify};
 use protocol::round::{
     Certificate, Entry, RoundRecord, RunMessage, Step, Tip, UpdateCommit, Wire, commit_id,
 };
@@ -91,10 +91,16 @@ impl Checker {
         if let Some(round) = self.certificates.get(&hash) {
             return self.follows(node, *round);
         }
-        let spec = self.facts.spec.value();
-        let certificate = Certificate::open(bytes, self.facts.run, spec).map_err(|error| {
+        let bad = |error: String| {
             Violation::new(Rule::Opens, format!("n{node} journals a bad certificate: {error}"))
-        })?;
+        };
+        let certificate =
+            Certificate::open(bytes, self.facts.run).map_err(|error| bad(error.to_string()))?;
+        let before = self.outcomes.get(&certificate.record.prev);
+        let before = before.ok_or_else(|| bad("it follows nothing".into()))?;
+        certificate
+            .check(self.facts.spec.value(), before.tip.roster.stewards())
+            .map_err(|error| bad(error.to_string()))?;
         let record = certificate.record;
         let (round, id) = (record.round, record.id());
         self.certificates.insert(hash, round);
@@ -141,7 +147,7 @@ impl Checker {
         }
         let opened = Wire::from_bytes(&bytes)
             .map_err(|error| error.to_string())
-            .and_then(|wire| wire.open(self.facts.spec.value()).map_err(|e| e.to_string()));
+            .and_then(|wire| wire.open().map_err(|e| e.to_string()));
         if opened.as_ref() != Ok(message) {
             let what = format!("n{} says what does not open: {:?}", sender.node, opened.err());
             return Err(Violation::new(Rule::Opens, what));
@@ -167,6 +173,15 @@ impl Checker {
                 }
             }
             RunMessage::Certificate(_) => {}
+            RunMessage::Motion(motion) => {
+                let entry = Entry::Motion(motion.bytes().to_vec());
+                let own = motion.signer() == self.facts.keys[sender.node].public();
+                journaled(sender, "its motion", !own || sender.journal.contains(&entry))?;
+            }
+            RunMessage::Evidence(_, pair) => {
+                let entry = Entry::Evidence(pair.to_bytes());
+                journaled(sender, "the proof", sender.journal.contains(&entry))?;
+            }
         }
         self.passed.insert((sender.node, hash));
         Ok(())
@@ -239,7 +254,7 @@ impl Checker {
             return Ok(());
         }
         if self.twin.as_ref().is_none_or(|(at, _)| *at != place) {
-            let twin = Twin::of(&self.facts, sender);
+            let twin = Twin::of(&self.facts, sender, self.newest(sender));
             for (slot, said) in &twin.slots {
                 if self.slots.get(slot).is_some_and(|known| known != said) {
                     let what = format!("n{} would contradict itself after a crash", sender.node);
@@ -250,6 +265,16 @@ impl Checker {
         }
         let again = self.twin.as_ref().is_some_and(|(_, twin)| twin.covers(round, hash));
         journaled(sender, "what made it speak", again)
+    }
+
+    /// The tip that the newest certificate in the sender's journal makes.
+    fn newest(&self, sender: &Sender<'_>) -> Option<&Tip> {
+        let bytes = sender.journal.iter().rev().find_map(|entry| match entry {
+            Entry::Certificate(bytes) => Some(bytes),
+            _ => None,
+        })?;
+        let round = self.certificates.get(&FileHash::of(bytes))?;
+        Some(&self.outcomes.get(self.certified.get(round)?)?.tip)
     }
 
     /// Recomputes a record, on the record that it says it follows.
@@ -286,11 +311,19 @@ impl Checker {
         let bound = library.frontier(&record.frontier);
         let missing = || broken(Rule::Recomputes, "nobody has its frontier's bytes".into());
         let (required, spec) = (bound.ok_or_else(missing)?, self.facts.spec.value());
+        let proofs = record
+            .changes
+            .iter()
+            .filter_map(|change| Some((change.proof, library.blob(&change.proof)?.to_vec())));
+        let proofs = proofs.collect();
+        let exhibits = Exhibits { commits: evidence, proofs, bound: required.clone() };
         let room = base.room(spec);
-        verify(self.facts.run, spec, base, record, &evidence, &required, &room.outputs(), 1)
+        verify(self.facts.run, spec, base, record, &exhibits, &room.outputs(), 1)
             .map_err(|error| broken(Rule::Recomputes, error.to_string()))?;
         let (weights, state) = (room.weights.into_bytes(), room.state.into_bytes());
-        Base::new(Tip::of(record), Arc::new(weights), Arc::new(state), required)
+        let tip = base.tip.after(record);
+        let tip = tip.map_err(|error| broken(Rule::Recomputes, error.to_string()))?;
+        Base::new(tip, Arc::new(weights), Arc::new(state), required)
             .map_err(|error| broken(Rule::Recomputes, error.to_string()))
     }
 }

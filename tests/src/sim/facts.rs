@@ -7,7 +7,9 @@
 use consent::{Policy, Silence};
 use protocol::aggregate::{Outer, Rule};
 use protocol::round::Tip;
-use protocol::run::{Admission, AggregateSpec, ModelSpec, RoundSpec, RunSpec, run_id};
+use protocol::run::{
+    Admission, AdmissionSpec, AggregateSpec, ModelSpec, RoundSpec, RunSpec, run_id,
+};
 use protocol::update::Encoding;
 use protocol::weights::{TensorShape, Weights};
 use protocol::{ContentId, FileHash, Frontier, PublicKey, RunId, SecretKey, Signed};
@@ -72,9 +74,12 @@ impl Facts {
         let policy = Policy { default, cooling_ms, allow_ms_max, ..Policy::default() };
         let weights = first_model(&seed);
         let spec = RunSpec {
-            admission: match rng.random_bool(0.3) {
-                true => Admission::Invited(sorted(invited)),
-                false => Admission::Open,
+            admission: AdmissionSpec {
+                who: match rng.random_bool(0.3) {
+                    true => Admission::Invited { trainers: sorted(invited), vouches_max: 0 },
+                    false => Admission::Open,
+                },
+                probation_rounds: [0, 2][rng.random_range(0..2)],
             },
             stewards: sorted(keys[..cast.stewards].iter().map(SecretKey::public)),
             ..spec(scenario, &seed, &weights, &policy)

@@ -25,7 +25,7 @@ impl Node {
     /// A packet has arrived.
     pub(super) fn receive(&mut self, bus: &mut Bus, from: usize, packet: Packet) -> Outcome {
         match packet {
-            Packet::Run(message) => self.input(bus, Input::Message((*message).clone())),
+            Packet::Run(message) => self.input(bus, Input::Message(Box::new((*message).clone()))),
             Packet::AskBlob(hash) => {
                 if let Some(bytes) = self.disk.blobs.get(&hash) {
                     bus.send(self.index, from, Packet::Blob(bytes.clone()));

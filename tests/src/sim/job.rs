@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::round::check::check_terms;
-use protocol::round::{Accepted, Rejected, RoundRecord, Tip, UpdateCommit};
+use protocol::round::{Accepted, Change, Rejected, RoundRecord, Tip, UpdateCommit};
 use protocol::{CommitId, FileHash, Signed};
 use rand::Rng;
 
@@ -44,6 +44,7 @@ pub(super) enum Task {
         base: Tip,
         accepted: Vec<Accepted>,
         rejected: Vec<Rejected>,
+        changes: Vec<Change>,
     },
     Verify {
         record: Box<RoundRecord>,
@@ -212,6 +213,7 @@ impl Node {
             Task::Build { accepted, .. } => needed.extend(accepted.iter().map(|a| a.update)),
             Task::Verify { record, .. } => {
                 needed.push(record.frontier);
+                needed.extend(record.changes.iter().map(|change| change.proof));
                 for commit in named_commits(record) {
                     needed.push(envelope_hash(commit));
                     let named = self.commit(commit).into_iter();

@@ -303,8 +303,11 @@ impl Node {
                 self.keep(bus, commit.bytes().to_vec());
                 self.begin(bus, Task::Check { commit: Box::new(commit), base })
             }
-            Effect::Build { round, base, accepted, rejected } => {
-                self.begin(bus, Task::Build { round, base, accepted, rejected })
+            Effect::Build { round, base, accepted, rejected, changes, proofs } => {
+                for proof in proofs {
+                    self.keep(bus, proof);
+                }
+                self.begin(bus, Task::Build { round, base, accepted, rejected, changes })
             }
             Effect::Verify { record, base } => self.begin(bus, Task::Verify { record, base }),
             Effect::CatchUp { round } => {
@@ -314,11 +317,11 @@ impl Node {
                 }
                 Ok(())
             }
-            Effect::Certified(certificate) => {
+            Effect::Certified(certificate, tip) => {
                 let record = &certificate.record;
                 let line = format!("certified r{} {}", record.round, record.id().short());
                 bus.note(self.index, &line);
-                self.begin(bus, Task::Keep { tip: protocol::round::Tip::of(record) })
+                self.begin(bus, Task::Keep { tip: *tip })
             }
             Effect::Finish => {
                 bus.note(self.index, "finished");

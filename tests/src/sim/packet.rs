@@ -74,5 +74,7 @@ pub(super) fn describe(message: &RunMessage) -> String {
             let record = &certificate.record;
             format!("certificate r{} {}", record.round, record.id().short())
         }
+        RunMessage::Motion(motion) => format!("motion {:?}", motion.value().what),
+        RunMessage::Evidence(of, _) => format!("evidence of {of}"),
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::round::{Effect, Entry, Input, Phase, Round, RunMessage};
+use protocol::round::{Effect, Input, Phase, Round, RunMessage, Tip, compacted};
 use protocol::{FileHash, PublicKey};
 
 use super::checker::Sender;
@@ -27,11 +27,15 @@ pub(super) struct Twin {
 }
 
 impl Twin {
-    /// Restores the sender from what is durable, and lets it say everything again.
-    pub(super) fn of(facts: &Facts, sender: &Sender<'_>) -> Self {
+    /// Restores the sender from what is durable, and lets it say everything again; `newest` is the tip that
+    /// its newest certificate makes.
+    pub(super) fn of(facts: &Facts, sender: &Sender<'_>, newest: Option<&Tip>) -> Self {
         let (spec, key) = (facts.spec.clone(), facts.keys[sender.node].clone());
         let resend_ms = spec.value().rounds.agree_ms * 2;
-        let entries = compacted(sender.journal);
+        let entries = match newest {
+            Some(tip) => compacted(sender.journal, tip),
+            None => sender.journal.to_vec(),
+        };
         let mut round = Round::restore(spec, key, entries, sender.now_ms);
         let effects = round.handle(sender.now_ms + resend_ms, Input::Tick);
         let (mut says, mut slots) = (BTreeSet::new(), BTreeMap::new());
@@ -63,13 +67,4 @@ pub(super) fn slot(message: &RunMessage) -> Option<Slot> {
         }
         _ => None,
     }
-}
-
-/// What a journal comes to once entries that are no longer needed are dropped.
-pub(super) fn compacted(journal: &[Entry]) -> Vec<Entry> {
-    let is_certificate = |entry: &Entry| matches!(entry, Entry::Certificate(_));
-    let newest = journal.iter().rposition(is_certificate).unwrap_or(0);
-    let (old, new) = journal.split_at(newest);
-    let word = old.iter().rfind(|entry| matches!(entry, Entry::Participate { .. }));
-    word.into_iter().chain(new).cloned().collect()
 }

@@ -10,11 +10,11 @@ use consent::permit::TrainOther;
 use consent::{Gate, commit_data};
 use protocol::aggregate::Whole;
 use protocol::round::check::{
-    Base, Counted, Evidence, Finding, build, check_evidence, check_terms, verify,
+    Base, Counted, Draft, Evidence, Exhibits, Finding, build, check_evidence, check_terms, verify,
 };
 use protocol::round::{
-    Accepted, DataCommit, Input, Rejected, RoundRecord, Tip, Trained, UpdateCommit, Verdict,
-    commit_id,
+    Accepted, Change, DataCommit, Input, Rejected, RoundRecord, Tip, Trained, UpdateCommit,
+    Verdict, commit_id,
 };
 use protocol::update::{Update, look};
 use protocol::{CommitId, ContentId, FeedHead, FeedId, FileHash, Frontier, RecordId, Signed};
@@ -39,8 +39,8 @@ impl Node {
                 bus.note(self.index, &format!("finds {} {verdict:?}", commit.id().short()));
                 Input::Checked { commit: commit_id(&commit), verdict }
             }
-            Task::Build { round, base, accepted, rejected } => {
-                let record = self.build(bus, &base, &accepted, rejected).map(Box::new);
+            Task::Build { round, base, accepted, rejected, changes } => {
+                let record = self.build(bus, &base, &accepted, rejected, changes).map(Box::new);
                 Input::Built { round, record }
             }
             Task::Verify { record, base } => {
@@ -172,6 +172,7 @@ impl Node {
         tip: &Tip,
         accepted: &[Accepted],
         rejected: Vec<Rejected>,
+        changes: Vec<Change>,
     ) -> Option<RoundRecord> {
         let base = self.base(tip)?;
         let form = self.facts.spec.value().update_form();
@@ -187,7 +188,7 @@ impl Node {
                 })
             })
             .collect();
-        let counted = counted?;
+        let accepted = counted?;
         // The ledger may lack what the round before has bound; the next round must not.
         let known = self.live.as_ref()?.ledger.frontier().merge(&base.required);
         let bound = self.forge(known);
@@ -195,7 +196,8 @@ impl Node {
         let (run, spec) = (self.facts.run, self.facts.spec.value());
         let room = base.room(spec);
         let outputs = room.outputs();
-        let built = build(run, spec, &base, &counted, rejected, frontier, &outputs, 1);
+        let draft = Draft { accepted, rejected, changes, frontier };
+        let built = build(run, spec, &base, draft, &outputs, 1);
         let mut record = built.ok()?;
         self.keep_outcome(bus, room);
         if self.facts.has(Defect::TrustRecords) {
@@ -210,7 +212,7 @@ impl Node {
         }
         let base = self.base(tip)?;
         let bound = self.frontier(&record.frontier)?;
-        let evidence: BTreeMap<CommitId, Evidence> = named_commits(record)
+        let commits: BTreeMap<CommitId, Evidence> = named_commits(record)
             .filter_map(|id| {
                 let commit = self.commit(id)?.clone();
                 Some((
@@ -219,9 +221,13 @@ impl Node {
                 ))
             })
             .collect();
+        let proofs = record.changes.iter().filter_map(|change| {
+            Some((change.proof, self.disk.blobs.get(&change.proof)?.to_vec()))
+        });
+        let exhibits = Exhibits { commits, proofs: proofs.collect(), bound };
         let (run, spec) = (self.facts.run, self.facts.spec.value());
         let room = base.room(spec);
-        match verify(run, spec, &base, record, &evidence, &bound, &room.outputs(), 1) {
+        match verify(run, spec, &base, record, &exhibits, &room.outputs(), 1) {
             Ok(()) => {
                 self.keep_outcome(bus, room);
                 Some(true)

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use protocol::FileHash;
-use protocol::round::Round;
+use protocol::round::{Round, compacted};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
@@ -20,7 +20,6 @@ use super::report::{Failure, Report, Rule, Violation};
 use super::scenario::Scenario;
 use super::seed::Seed;
 use super::trace::Trace;
-use super::twin::compacted;
 
 /// Events that may wait; far more than any honest run plans.
 const QUEUE_MAX: usize = 20_000;
@@ -192,7 +191,7 @@ impl World {
         for node in &self.nodes {
             let Some(live) = &node.live else { continue };
             let journal = &node.disk.journal;
-            for entries in [journal.clone(), compacted(journal)] {
+            for entries in [journal.clone(), compacted(journal, live.round.tip())] {
                 let (spec, key) = (self.facts.spec.clone(), node.key.clone());
                 let twin = Round::restore(spec, key, entries, 0);
                 let same = twin.tip() == live.round.tip()

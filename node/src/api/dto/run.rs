@@ -19,6 +19,8 @@ pub struct CreateRequest {
 pub struct JoinRequest {
     /// The table to train on.
     pub data: String,
+    /// The text of an invitation, if one is needed and was not given before.
+    pub invitation: Option<String>,
 }
 
 /// `accord run status`.
@@ -42,6 +44,10 @@ pub struct RunView {
     pub parts: Vec<String>,
     /// Trainers that this node has heard of.
     pub trainers: Vec<PublicKey>,
+    /// Rounds that were certified twice.
+    pub forks: Vec<super::ForkView>,
+    /// Motions of stewards that wait.
+    pub motions: Vec<super::MotionView>,
     /// The first round whose model is being evaluated here: it and those after it have no evaluation
     /// yet, and will have one unless it fails.
     pub evaluating: Option<u64>,
@@ -68,6 +74,8 @@ pub struct RoundView {
     pub accepted: Vec<UpdateView>,
     /// The updates that did not.
     pub rejected: Vec<RejectView>,
+    /// Changes of who has which part.
+    pub changes: Vec<super::LogChange>,
     /// Stewards who signed.
     pub signatures: usize,
     /// How this node's evaluation on the held-out table went, if there is one.
@@ -85,8 +93,10 @@ pub struct UpdateView {
     pub trainer: PublicKey,
     /// Its commit.
     pub commit: CommitId,
-    /// What it counted for.
+    /// What it counted for: nothing on trial.
     pub weight: u64,
+    /// It came a round late, and counted discounted.
+    pub late: bool,
     /// Samples used, as the trainer committed; nothing if this node lacks the commit.
     pub used: Option<u64>,
     /// Samples left out, as the trainer committed.
@@ -137,19 +147,32 @@ impl EvalView {
     }
 }
 
-/// `accord audit`.
+/// `accord audit`: from the first round, or from after one that is trusted.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct AuditRequest {
+    /// Its number.
+    pub trusted_round: Option<u64>,
+    /// Its id.
+    pub trusted_id: Option<RoundId>,
+}
+
+/// What came of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AuditReply {
     /// The run.
     pub run: RunId,
+    /// The first round verified.
+    pub first: u64,
     /// Rounds verified.
     pub rounds: u64,
     /// Certificates' signatures verified.
     pub signatures: u64,
     /// Updates aggregated again.
     pub updates: u64,
-    /// The model root that recomputing from the first round gives.
+    /// The model root that recomputing gives.
     pub model: FileHash,
+    /// The id of the last round verified: whoever trusts it can audit from there on.
+    pub id: RoundId,
     /// How long it took.
     pub elapsed_ms: u64,
 }

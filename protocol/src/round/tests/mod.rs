@@ -1,5 +1,9 @@
 //! Tests of the state machine with an executor in memory; the simulator has lossy networks and crashes.
 
+mod changes;
+mod late;
+mod roster;
+
 use std::collections::VecDeque;
 
 use super::*;
@@ -37,7 +41,7 @@ impl Node {
         match effect {
             Effect::Persist(entry) => self.journal.push(entry),
             Effect::Send(message) => sent.push(message),
-            Effect::Certified(certificate) => self.certified.push(*certificate),
+            Effect::Certified(certificate, _) => self.certified.push(*certificate),
             Effect::Train { round, base } => {
                 return Some(Input::Trained { round, update: Some(made_up(&base)) });
             }
@@ -45,7 +49,8 @@ impl Node {
                 let commit = commit_id(&commit);
                 return Some(Input::Checked { commit, verdict: Verdict::Good });
             }
-            Effect::Build { round, base, accepted, rejected } => {
+            Effect::Build { round, base, accepted, rejected, changes, .. } => {
+                let roster = base.roster.after(round, &accepted, &rejected, &changes);
                 let record = RoundRecord {
                     run: self.round.run(),
                     round,
@@ -57,6 +62,8 @@ impl Node {
                     model_out: FileHash::of(base.id.as_bytes()),
                     outer_out: base.outer,
                     step: None,
+                    changes,
+                    roster: roster.expect("they fit").id(),
                 };
                 return Some(Input::Built { round, record: Some(Box::new(record)) });
             }
@@ -94,7 +101,7 @@ fn settle(nodes: &mut [Node], now_ms: u64, first: Vec<RunMessage>) {
     let mut waiting = VecDeque::from(first);
     while let Some(message) = waiting.pop_front() {
         for node in nodes.iter_mut() {
-            waiting.extend(node.give(now_ms, Input::Message(message.clone())));
+            waiting.extend(node.give(now_ms, Input::Message(Box::new(message.clone()))));
         }
     }
 }
@@ -108,9 +115,9 @@ fn one_steward_that_trains_alone_certifies_every_round() {
     assert_eq!(node.certified.len(), 3);
     for (at, certificate) in node.certified.iter().enumerate() {
         assert_eq!(certificate.record.round, at as u64 + 1);
-        assert_eq!(certificate.verify(node.round.run(), spec.value()), Ok(()));
+        assert_eq!(certificate.check(spec.value(), &spec.value().stewards), Ok(()));
         let bytes = certificate.to_bytes();
-        let opened = Certificate::open(&bytes, node.round.run(), spec.value());
+        let opened = Certificate::open(&bytes, node.round.run());
         assert_eq!(opened.as_ref(), Ok(certificate));
     }
 }
@@ -196,7 +203,7 @@ fn a_round_waits_for_those_who_joined_and_not_for_those_who_fell_silent() {
         Effect::Send(message) => Some(message),
         _ => None,
     });
-    steward.give(0, Input::Message(word.expect("it says that it joined")));
+    steward.give(0, Input::Message(Box::new(word.expect("it says that it joined"))));
     steward.give(0, Input::Participate { joined: true, said_ms: 1 });
     assert_eq!(steward.round.tip().round, 0, "it waits for the other");
     let mut now_ms = 0;
@@ -215,18 +222,32 @@ fn a_certificate_needs_more_than_two_thirds_and_no_strangers() {
     let mut node = Node::new(&spec, 1);
     node.give(0, Input::Participate { joined: true, said_ms: 1 });
     let (run, good) = (node.round.run(), node.certified[0].clone());
+    let opened = |certificate: &Certificate| Certificate::open(&certificate.to_bytes(), run);
+    let checked = |certificate: &Certificate| {
+        opened(certificate)?.check(spec.value(), &spec.value().stewards)
+    };
+    assert_eq!(checked(&good), Ok(()));
     let mut none = good.clone();
     none.precommits.clear();
-    assert!(matches!(none.verify(run, spec.value()), Err(CertificateError::Quorum { .. })));
+    assert!(matches!(checked(&none), Err(CertificateError::Quorum { .. })));
     let vote =
         Vote { run, round: 1, attempt: 0, phase: Phase::Precommit, record: Some(good.record.id()) };
     let stranger = Signed::sign(vote, &SecretKey::from_seed(&[7; 32]));
     let mut strange = good.clone();
-    strange.precommits = vec![serde_bytes::ByteBuf::from(stranger.bytes().to_vec())];
-    assert_eq!(strange.verify(run, spec.value()), Err(CertificateError::Stranger));
+    strange.precommits = vec![Precommit {
+        steward: stranger.signer(),
+        signature: serde_bytes::ByteArray::new(*stranger.signature()),
+    }];
+    assert_eq!(checked(&strange), Err(CertificateError::Stranger));
+    let mut twice = good.clone();
+    twice.precommits.push(twice.precommits[0].clone());
+    assert_eq!(opened(&twice), Err(CertificateError::Order));
+    let mut later = good.clone();
+    later.attempt = 1;
+    assert!(matches!(opened(&later), Err(CertificateError::Vote(_))));
     let mut other = good;
     other.record.model_out = FileHash::of(b"other");
-    assert_eq!(other.verify(run, spec.value()), Err(CertificateError::Stranger));
+    assert!(matches!(opened(&other), Err(CertificateError::Vote(_))));
     assert!(is_quorum(3, 4) && !is_quorum(2, 3) && is_quorum(1, 1) && is_quorum(43, 64));
 }
 
@@ -253,17 +274,22 @@ fn records_that_nobody_has_take_no_room() {
                 trainer: proposer.public(),
                 update: FileHash::of(what),
                 weight: 1,
+                late: false,
+                voucher: None,
             }],
             rejected: vec![],
             frontier: tip.frontier,
             model_out: FileHash::of(what),
             outer_out: tip.outer,
             step: None,
+            changes: vec![],
+            roster: FileHash::of(what),
         };
         Signed::sign(Proposal { attempt, proven: None, record }, &proposer)
     };
     let mut asked = |message: &Signed<Proposal>| {
-        let effects = round.handle(1, Input::Message(RunMessage::Proposal(message.clone())));
+        let effects =
+            round.handle(1, Input::Message(Box::new(RunMessage::Proposal(message.clone()))));
         let verify = |effect: &Effect| matches!(effect, Effect::Verify { .. });
         let asked = effects.iter().any(verify);
         let missing = Input::Verified { record: message.value().record.id(), holds: None };

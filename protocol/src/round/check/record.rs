@@ -1,53 +1,25 @@
-//! The rules by which an update counts and a record holds, as functions of bytes.
+//! Whether a record holds: what it names is judged and aggregated again.
 //!
-//! Every steward before it votes, every auditor and the simulator call exactly these.
-//!
-//! Invariants: the outcome depends on nothing but the arguments, so all who have the bytes agree; bytes
-//! are looked at in pieces, wherever they are. What it is not: fetching. A caller that lacks bytes has
-//! no verdict.
+//! Invariants: building and verifying go through one function, so that they cannot differ.
+//! What it is not: agreement on a record.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::commit::UpdateCommit;
-use super::record::{Accepted, RejectReason, Rejected, RoundRecord};
-use super::tally::accept;
-use super::tip::Tip;
+use super::evidence::{Evidence, Finding, check_evidence};
 use crate::aggregate::{
-    AggregateError, Contribution, DISCOUNT_ONE, FRACTION_BITS, Inputs, Outputs, Plan, Source,
+    AggregateError, Contribution, DISCOUNT_LATE, DISCOUNT_ONE, Inputs, Outputs, Plan, Source,
     TapeError, Whole, aggregate, hash_of,
 };
-use crate::envelope::Signed;
 use crate::frontier::Frontier;
 use crate::id::{CommitId, FileHash, RunId};
-use crate::run::{Admission, RunSpec};
-use crate::update::{Look, UpdateError, look};
+use crate::round::change::{Change, ChangeError};
+use crate::round::record::{Accepted, RejectReason, Rejected, RoundRecord};
+use crate::round::roster::RosterError;
+use crate::round::tip::Tip;
+use crate::run::RunSpec;
 use crate::weights::values_start;
-
-/// A commit with the bytes that it names; both empty if the terms refuse it anyway.
-#[derive(Clone)]
-pub struct Evidence {
-    /// The commit.
-    pub commit: Signed<UpdateCommit>,
-    /// The update's bytes.
-    pub update: Arc<dyn Source>,
-    /// The frontier's bytes.
-    pub frontier: Vec<u8>,
-}
-
-impl Evidence {
-    /// A commit that the terms refuse.
-    pub fn refused(commit: Signed<UpdateCommit>) -> Self {
-        Self { commit, update: Arc::new(Vec::new()), frontier: Vec::new() }
-    }
-}
-
-impl fmt::Debug for Evidence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Evidence").field("commit", &self.commit).finish_non_exhaustive()
-    }
-}
 
 /// Why a record does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,6 +36,9 @@ pub enum RecordError {
     /// A commit that it names is not in the evidence, or not with the bytes that it names.
     #[error("round {0} names commit {1}, whose bytes are missing")]
     Missing(u64, CommitId),
+    /// The proof of a change is not among the exhibits.
+    #[error("round {0} names a change whose proof {1} is missing")]
+    NoProof(u64, FileHash),
     /// Bytes could not be read or written here; says nothing of the record.
     #[error("round {0}: {1}")]
     Tape(u64, TapeError),
@@ -75,6 +50,12 @@ pub enum RecordError {
         /// The commit.
         commit: CommitId,
     },
+    /// A change in it is not shown to be due.
+    #[error("round {0} names a change whose proof does not hold: {1}")]
+    Change(u64, ChangeError),
+    /// Its changes do not fit.
+    #[error("round {0}: {1}")]
+    Roster(u64, RosterError),
     /// The aggregate cannot be computed.
     #[error("round {0}: {1}")]
     Aggregate(u64, AggregateError),
@@ -93,81 +74,8 @@ pub enum RecordError {
 impl RecordError {
     /// Whether it says that something is missing here, and nothing of the record.
     pub fn is_missing(&self) -> bool {
-        matches!(self, Self::Missing(..) | Self::Tape(..))
+        matches!(self, Self::Missing(..) | Self::NoProof(..) | Self::Tape(..))
     }
-}
-
-/// What can be said of a commit before its bytes are fetched.
-pub fn check_terms(
-    spec: &RunSpec,
-    tip: &Tip,
-    commit: &Signed<UpdateCommit>,
-) -> Result<(), RejectReason> {
-    let invited = match &spec.admission {
-        Admission::Open => true,
-        Admission::Invited(trainers) => trainers.binary_search(&commit.signer()).is_ok(),
-    };
-    if !invited {
-        return Err(RejectReason::NotInvited);
-    }
-    if commit.value().base != tip.id {
-        return Err(RejectReason::Base);
-    }
-    if commit.value().data.policy != spec.consent.policy_hash() {
-        return Err(RejectReason::Policy);
-    }
-    match commit.value().update_bytes.cmp(&spec.update_form().update_bytes()) {
-        std::cmp::Ordering::Greater => Err(RejectReason::Oversize),
-        std::cmp::Ordering::Less => Err(RejectReason::Shape),
-        std::cmp::Ordering::Equal => Ok(()),
-    }
-}
-
-/// What looking at a commit's bytes has shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Finding {
-    /// It counts; the update's squared norm, in units of 2^-64.
-    Counts(u128),
-    /// It does not.
-    Rejected(RejectReason),
-    /// These are not the bytes that it names.
-    Missing,
-}
-
-/// Whether an update counts in the round after `tip`, which bound the frontier `required`. An error if
-/// bytes cannot be read.
-pub fn check_evidence(
-    spec: &RunSpec,
-    tip: &Tip,
-    required: &Frontier,
-    evidence: &Evidence,
-) -> Result<Finding, TapeError> {
-    let commit = &evidence.commit;
-    if let Err(reason) = check_terms(spec, tip, commit) {
-        return Ok(Finding::Rejected(reason));
-    }
-    if FileHash::of(&evidence.frontier) != commit.value().data.frontier {
-        return Ok(Finding::Missing);
-    }
-    let Look { hash, norm_squared } =
-        look(&spec.update_form(), commit.signer(), &*evidence.update)?;
-    if hash != commit.value().update {
-        return Ok(Finding::Missing);
-    }
-    let Ok(frontier) = Frontier::from_bytes(&evidence.frontier) else {
-        return Ok(Finding::Rejected(RejectReason::Frontier));
-    };
-    if !frontier.dominates(required) {
-        return Ok(Finding::Rejected(RejectReason::StaleFrontier));
-    }
-    let bound = (u128::from(spec.aggregate.norm_max_milli) << FRACTION_BITS) / 1000;
-    Ok(match norm_squared {
-        Ok(squared) if squared.isqrt() > bound => Finding::Rejected(RejectReason::Norm),
-        Ok(squared) => Finding::Counts(squared),
-        Err(UpdateError::Length { .. }) => Finding::Rejected(RejectReason::Shape),
-        Err(UpdateError::Copied) => Finding::Rejected(RejectReason::Copied),
-        Err(UpdateError::Value { .. }) => Finding::Rejected(RejectReason::Value),
-    })
 }
 
 /// What a round starts from, in full.
@@ -236,25 +144,59 @@ fn plan_of(spec: &RunSpec, tip: &Tip, accepted: &[Counted]) -> Plan {
     spec.plan(*seed.finalize().as_bytes())
 }
 
-/// Aggregates the accepted updates, sorted by commit, into a record that binds `frontier` for the next
-/// round.
+/// What a record is to say beside what aggregating gives.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// The updates that count, sorted by commit.
+    pub accepted: Vec<Counted>,
+    /// Those that do not, sorted.
+    pub rejected: Vec<Rejected>,
+    /// What changes of who has which part, sorted.
+    pub changes: Vec<Change>,
+    /// The frontier that is bound for the next round.
+    pub frontier: FileHash,
+}
+
+/// What a record names, to judge it by.
+#[derive(Debug, Clone, Default)]
+pub struct Exhibits {
+    /// Commits with their bytes.
+    pub commits: BTreeMap<CommitId, Evidence>,
+    /// The proofs of changes.
+    pub proofs: BTreeMap<FileHash, Vec<u8>>,
+    /// The frontier that it binds.
+    pub bound: Frontier,
+}
+
+/// Why no record comes of a draft.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// The aggregate cannot be computed.
+    #[error(transparent)]
+    Aggregate(#[from] AggregateError),
+    /// Its changes do not fit.
+    #[error(transparent)]
+    Roster(#[from] RosterError),
+}
+
+/// Aggregates a draft into the record that follows `base`.
 pub fn build(
     run: RunId,
     spec: &RunSpec,
     base: &Base,
-    accepted: &[Counted],
-    rejected: Vec<Rejected>,
-    frontier: FileHash,
+    draft: Draft,
     outputs: &Outputs<'_>,
     threads: usize,
-) -> Result<RoundRecord, AggregateError> {
-    let plan = plan_of(spec, &base.tip, accepted);
-    let contributions: Vec<Contribution<'_>> = accepted
-        .iter()
+) -> Result<RoundRecord, BuildError> {
+    let (tip, round) = (&base.tip, base.tip.round + 1);
+    let plan = plan_of(spec, tip, &draft.accepted);
+    // Whoever is on trial is looked at like all others, and weighs nothing.
+    let weighing = draft.accepted.iter().filter(|counted| counted.entry.weight > 0);
+    let contributions: Vec<Contribution<'_>> = weighing
         .map(|counted| Contribution {
             id: counted.entry.commit,
             weight: counted.entry.weight,
-            discount: DISCOUNT_ONE,
+            discount: if counted.entry.late { DISCOUNT_LATE } else { DISCOUNT_ONE },
             norm_squared: counted.norm_squared,
             source: &*counted.update,
         })
@@ -262,28 +204,33 @@ pub fn build(
     let inputs =
         Inputs { weights: &*base.weights, weights_start: base.weights_start, state: &*base.state };
     aggregate(&plan, &inputs, &contributions, outputs, threads)?;
+    let hash = |tape| hash_of(tape).map_err(AggregateError::from);
+    let Draft { accepted, rejected, changes, frontier } = draft;
+    let accepted: Vec<Accepted> = accepted.into_iter().map(|counted| counted.entry).collect();
+    let roster = tip.roster.after(round, &accepted, &rejected, &changes)?.id();
     Ok(RoundRecord {
         run,
-        round: base.tip.round + 1,
-        prev: base.tip.id,
-        model_in: base.tip.model,
-        accepted: accepted.iter().map(|counted| counted.entry.clone()).collect(),
+        round,
+        prev: tip.id,
+        model_in: tip.model,
+        accepted,
         rejected,
         frontier,
-        model_out: hash_of(outputs.weights)?,
-        outer_out: hash_of(outputs.state)?,
-        step: plan.step.map(|_| hash_of(outputs.step)).transpose()?,
+        model_out: hash(outputs.weights)?,
+        outer_out: hash(outputs.state)?,
+        step: plan.step.map(|_| hash(outputs.step)).transpose()?,
+        changes,
+        roster,
     })
 }
 
-/// Recomputes a record from the bytes that it names; `bound` is the frontier that it binds.
+/// Recomputes a record from the bytes that it names.
 pub fn verify(
     run: RunId,
     spec: &RunSpec,
     base: &Base,
     record: &RoundRecord,
-    evidence: &BTreeMap<CommitId, Evidence>,
-    bound: &Frontier,
+    exhibits: &Exhibits,
     outputs: &Outputs<'_>,
     threads: usize,
 ) -> Result<(), RecordError> {
@@ -292,20 +239,26 @@ pub fn verify(
         return Err(RecordError::Base(round));
     }
     record.check(spec).map_err(|rule| RecordError::Rule(round, rule))?;
-    if bound.id() != record.frontier || !bound.dominates(&base.required) {
+    if exhibits.bound.id() != record.frontier || !exhibits.bound.dominates(&base.required) {
         return Err(RecordError::Frontier(round));
     }
-    let entries = Entries { spec, base, record, evidence };
+    let entries = Entries { spec, base, record, exhibits };
     let accepted = entries.accepted()?;
     entries.rejected()?;
-    let (frontier, rejected) = (record.frontier, record.rejected.clone());
-    let built = build(run, spec, base, &accepted, rejected, frontier, outputs, threads);
+    entries.changes(run)?;
+    let (rejected, changes) = (record.rejected.clone(), record.changes.clone());
+    let draft = Draft { accepted, rejected, changes, frontier: record.frontier };
+    let built = build(run, spec, base, draft, outputs, threads);
     let built = built.map_err(|error| match error {
-        AggregateError::Tape(error) => RecordError::Tape(round, error),
-        error => RecordError::Aggregate(round, error),
+        BuildError::Aggregate(AggregateError::Tape(error)) => RecordError::Tape(round, error),
+        BuildError::Aggregate(error) => RecordError::Aggregate(round, error),
+        BuildError::Roster(error) => RecordError::Roster(round, error),
     })?;
     if built == *record {
         return Ok(());
+    }
+    if built.roster != record.roster {
+        return Err(RecordError::Roster(round, RosterError::Root));
     }
     let (certified, recomputed) = (record.model_out, built.model_out);
     Err(RecordError::Root { round, certified, recomputed })
@@ -316,14 +269,14 @@ struct Entries<'a> {
     spec: &'a RunSpec,
     base: &'a Base,
     record: &'a RoundRecord,
-    evidence: &'a BTreeMap<CommitId, Evidence>,
+    exhibits: &'a Exhibits,
 }
 
 impl Entries<'_> {
     fn find(&self, commit: CommitId) -> Result<(&Evidence, Finding), RecordError> {
         let round = self.record.round;
         let missing = RecordError::Missing(round, commit);
-        let found = self.evidence.get(&commit).ok_or(missing)?;
+        let found = self.exhibits.commits.get(&commit).ok_or(missing)?;
         let finding = check_evidence(self.spec, &self.base.tip, &self.base.required, found);
         Ok((found, finding.map_err(|error| RecordError::Tape(round, error))?))
     }
@@ -333,30 +286,37 @@ impl Entries<'_> {
     }
 
     fn accepted(&self) -> Result<Vec<Counted>, RecordError> {
-        let mut accepted = Vec::with_capacity(self.record.accepted.len());
+        let round = self.record.round;
+        let mut norms = BTreeMap::new();
         for entry in &self.record.accepted {
-            let (found, finding) = self.find(entry.commit)?;
-            let commit = &found.commit;
-            let same = accept(commit.signer(), commit, self.spec.local.weight_max) == *entry;
-            match finding {
-                Finding::Counts(norm_squared) if same && self.is_current(found) => {
-                    let update = Arc::clone(&found.update);
-                    accepted.push(Counted { entry: entry.clone(), norm_squared, update });
-                }
-                Finding::Missing => {
-                    return Err(RecordError::Missing(self.record.round, entry.commit));
-                }
-                _ => return Err(self.verdict(entry.commit)),
-            }
+            match self.find(entry.commit)? {
+                (found, Finding::Counts(squared)) => norms.insert(entry.commit, (found, squared)),
+                (_, Finding::Missing) => return Err(RecordError::Missing(round, entry.commit)),
+                (_, Finding::Rejected(_)) => return Err(self.verdict(entry.commit)),
+            };
         }
-        Ok(accepted)
+        let commits = norms.values().map(|(found, _)| &found.commit);
+        let entries = self.base.tip.roster.entries(self.spec, round, commits);
+        let otherwise = entries.iter().zip(&self.record.accepted).find(|(due, said)| due != said);
+        if let Some((_, said)) = otherwise {
+            return Err(self.verdict(said.commit));
+        }
+        if let Some(left_out) = self.record.accepted.get(entries.len()) {
+            return Err(self.verdict(left_out.commit));
+        }
+        let counted = entries.into_iter().map(|entry| {
+            let (found, norm_squared) = norms[&entry.commit];
+            Counted { entry, norm_squared, update: Arc::clone(&found.update) }
+        });
+        Ok(counted.collect())
     }
 
     fn rejected(&self) -> Result<(), RecordError> {
         for entry in &self.record.rejected {
             let otherwise = Err(self.verdict(entry.commit));
             let missing = RecordError::Missing(self.record.round, entry.commit);
-            let found = self.evidence.get(&entry.commit).ok_or_else(|| missing.clone())?;
+            let found = self.exhibits.commits.get(&entry.commit);
+            let found = found.ok_or_else(|| missing.clone())?;
             if found.commit.signer() != entry.trainer || !self.is_current(found) {
                 return otherwise;
             }
@@ -378,7 +338,20 @@ impl Entries<'_> {
         Ok(())
     }
 
+    fn changes(&self, run: RunId) -> Result<(), RecordError> {
+        let round = self.record.round;
+        for change in &self.record.changes {
+            let proof = self.exhibits.proofs.get(&change.proof);
+            let proof = proof.ok_or(RecordError::NoProof(round, change.proof))?;
+            let verified = change.verify(run, &self.base.tip.roster, proof);
+            verified.map_err(|error| RecordError::Change(round, error))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the commit is of this round, or of the one before and may still count.
     fn is_current(&self, evidence: &Evidence) -> bool {
-        evidence.commit.value().round == self.record.round
+        let commit = &evidence.commit;
+        commit.value().round == self.record.round || self.base.tip.takes_late(commit)
     }
 }

@@ -1,0 +1,102 @@
+//! What follows when a round is certified: it is noted, its commits and model are kept, its model is evaluated
+//! and, after the last one, published.
+//!
+//! Invariants: none of it holds up the next round; it runs beside the driver. What it is not: certifying.
+
+use std::sync::Arc;
+
+use protocol::round::{Certificate, RoundRecord, Tip};
+
+use super::desk::DeskError;
+use super::driver::{CERTIFIED_NOTE, Command};
+use super::jobs::{self, CertifiedNote};
+use super::task::Task;
+use super::{evaluation, publish};
+
+/// Of so many rounds a trainer keeps one's model, for others and for its own restart.
+const KEPT_EVERY: u64 = 8;
+
+impl Task {
+    /// Notes a round that was certified, and does what follows from it.
+    pub(super) fn certified(
+        &mut self,
+        certificate: &Certificate,
+        tip: Tip,
+    ) -> Result<(), DeskError> {
+        let round = certificate.record.round;
+        let store = &self.desk.means.store;
+        store.keep_note(self.desk.run, round, CERTIFIED_NOTE, &CertifiedNote::now())?;
+        tracing::info!(run = %self.desk.run.short(), round, "certified");
+        self.touch();
+        self.keep_commits(&certificate.record);
+        self.follow_roster();
+        self.evaluate(tip);
+        Ok(())
+    }
+
+    /// Tells the rest of the node who has which part now.
+    pub(super) fn follow_roster(&self) {
+        let roster = Arc::clone(&self.round.tip().roster);
+        self.desk.follow_stewards(roster.stewards());
+        self.shown.roster.send_replace(roster);
+    }
+
+    /// Keeps the accepted commits that this node heard, to be shown and to be served to auditors.
+    fn keep_commits(&mut self, record: &RoundRecord) {
+        let commits = self.heard.accepted(record);
+        // A steward keeps each as it checks it; an onlooker asks for none that it did not hear.
+        if self.round.is_steward() || (commits.is_empty() && !self.round.is_trainer()) {
+            return;
+        }
+        let missing = if self.round.is_trainer() { record.accepted.clone() } else { Vec::new() };
+        let (desk, changed) = (Arc::clone(&self.desk), self.shown.changed.clone());
+        self.spawn(async move {
+            if let Err(error) = jobs::keep_commits(&desk, commits, &missing).await {
+                tracing::info!(%error, "a commit was not kept");
+            }
+            changed.send_modify(|count| *count += 1);
+            None
+        });
+    }
+
+    /// Evaluates a round's model, unless this node only looks on.
+    pub(super) fn evaluate(&mut self, tip: Tip) {
+        if tip.round == 0 || !(self.round.is_steward() || self.round.is_trainer()) {
+            return;
+        }
+        self.evaluating.insert(tip.round);
+        let (desk, commands) = (Arc::clone(&self.desk), self.commands.clone());
+        let keeps = self.round.is_finished() || tip.round.is_multiple_of(KEPT_EVERY);
+        self.spawn(async move {
+            let round = tip.round;
+            evaluation::evaluate_round(&desk, tip.clone()).await;
+            if keeps && let Err(error) = desk.keep_tip(&tip).await {
+                tracing::info!(round, %error, "the model is not kept");
+            }
+            // A closed channel means that the node stops.
+            let _ = commands.send(Command::Evaluated(round)).await;
+            None
+        });
+    }
+
+    /// The last round is certified: whoever owns the repo publishes.
+    pub(super) fn finish(&mut self) {
+        self.doing = "finished".into();
+        self.touch();
+        if self.publisher.owner.public() != self.desk.spec.signer() {
+            return;
+        }
+        let noted: Result<Option<String>, _> =
+            self.desk.means.store.note(self.desk.run, 0, publish::PUBLISHED_NOTE);
+        if !matches!(noted, Ok(None)) {
+            return;
+        }
+        let (desk, tip) = (Arc::clone(&self.desk), self.round.tip().clone());
+        let (publisher, changed) = (self.publisher.clone(), self.shown.changed.clone());
+        self.spawn(async move {
+            publish::publish(&desk, &tip, &publisher).await;
+            changed.send_modify(|count| *count += 1);
+            None
+        });
+    }
+}

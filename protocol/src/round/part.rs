@@ -1,0 +1,137 @@
+//! A node's own part as a trainer.
+//!
+//! Invariants: one commit a round, said again as it was; an update that misses its round is offered to the
+//! next one, once. What it is not: training.
+
+use super::commit::{UpdateCommit, commit_id};
+use super::effect::{Effect, Entry};
+use super::input::Trained;
+use super::machine::Round;
+use super::message::RunMessage;
+use super::record::RoundRecord;
+use crate::envelope::Signed;
+use crate::run::Presence;
+
+/// What a trainer has said and asked for.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    /// Its newest word.
+    pub(super) word: Option<Signed<Presence>>,
+    /// Its commit of the round under way.
+    pub(super) commit: Option<Signed<UpdateCommit>>,
+    /// Its commit of the round before, which did not name it.
+    pub(super) late: Option<Signed<UpdateCommit>>,
+    /// The envelope of its invitation.
+    invitation: Option<Vec<u8>>,
+    /// The round that `Effect::Train` was last asked for.
+    asked: u64,
+    /// That was not answered yet.
+    busy: bool,
+    /// It came to nothing; asked again when things are said again.
+    failed: bool,
+}
+
+impl Part {
+    /// The round under way is over as `record` says.
+    pub(super) fn close(&mut self, record: &RoundRecord) {
+        let named = |id| {
+            record.accepted.iter().any(|entry| entry.commit == id)
+                || record.rejected.iter().any(|entry| entry.commit == id)
+        };
+        self.late = self.commit.take().filter(|commit| !named(commit_id(commit)));
+        self.failed = false;
+    }
+}
+
+impl Round {
+    /// Whether this node trains in the run.
+    pub fn is_trainer(&self) -> bool {
+        self.part.word.as_ref().is_some_and(|word| word.value().joined)
+    }
+
+    /// Shows this invitation with every commit, until one has counted.
+    pub fn show_invitation(&mut self, envelope: Option<Vec<u8>>) {
+        self.part.invitation = envelope;
+    }
+
+    pub(super) fn participate(&mut self, joined: bool, said_ms: u64, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Persist(Entry::Participate { joined, said_ms }));
+        let word = self.say(joined, said_ms);
+        effects.push(Effect::Send(RunMessage::Presence(word)));
+    }
+
+    pub(super) fn say(&mut self, joined: bool, said_ms: u64) -> Signed<Presence> {
+        let word = Signed::sign(Presence { run: self.run, joined, said_ms }, &self.key);
+        self.part.word = Some(word.clone());
+        // Whoever joins again may have new data, or data again: it is asked anew.
+        (self.part.asked, self.part.busy) = (0, false);
+        self.hear(&word);
+        word
+    }
+
+    /// Asks for an update of the round under way, unless one of the round before is still being made: that
+    /// may come late.
+    pub(super) fn ask_to_train(&mut self, effects: &mut Vec<Effect>) {
+        let (round, part) = (self.tip.round + 1, &self.part);
+        let may_be_late = part.busy && part.asked == self.tip.round;
+        if self.is_trainer() && part.commit.is_none() && part.asked != round && !may_be_late {
+            (self.part.asked, self.part.busy) = (round, true);
+            effects.push(Effect::Train { round, base: self.tip.clone() });
+        }
+    }
+
+    pub(super) fn trained(
+        &mut self,
+        round: u64,
+        update: Option<Trained>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if round == self.part.asked {
+            self.part.busy = false;
+        }
+        let on_time = round == self.tip.round + 1;
+        let known = if on_time { &self.part.commit } else { &self.part.late };
+        if !self.is_trainer() || self.is_finished() || known.is_some() {
+            return;
+        }
+        let Some(made) = update else {
+            self.part.failed |= on_time;
+            return;
+        };
+        let trainer = self.key.public();
+        let shows = self.tip.roster.member(&trainer).is_none();
+        let commit = UpdateCommit {
+            run: self.run,
+            round,
+            base: if on_time { self.tip.id } else { self.tip.prev },
+            update: made.update,
+            update_bytes: made.update_bytes,
+            data: made.data,
+            invitation: self.part.invitation.clone().filter(|_| shows).map(Into::into),
+        };
+        let commit = Signed::sign(commit, &self.key);
+        if on_time {
+            self.part.commit = Some(commit.clone());
+        } else if self.tip.takes_late(&commit) {
+            self.part.late = Some(commit.clone());
+        } else {
+            return;
+        }
+        effects.push(Effect::Persist(Entry::Commit(commit.bytes().to_vec())));
+        effects.push(Effect::Send(RunMessage::Commit(commit.clone())));
+        self.commit(commit, effects);
+    }
+
+    pub(super) fn say_part_again(&mut self, effects: &mut Vec<Effect>) {
+        effects.extend(self.part.word.clone().map(RunMessage::Presence).map(Effect::Send));
+        // Its own commit is checked again after a restart, or when its own bytes were not there yet.
+        let late = self.part.late.clone().filter(|_| self.part.commit.is_none());
+        for commit in self.part.commit.clone().into_iter().chain(late) {
+            effects.push(Effect::Send(RunMessage::Commit(commit.clone())));
+            self.commit(commit, effects);
+        }
+        if std::mem::take(&mut self.part.failed) {
+            self.part.asked = 0;
+        }
+    }
+}
