@@ -236,6 +236,9 @@ impl Task {
                 let desk = Arc::clone(&self.desk);
                 self.spawn(async move { Some(jobs::check(&desk, commit, base).await) });
             }
+            Effect::Keep(commit) => {
+                self.desk.keep(commit.bytes().to_vec()).await?;
+            }
             Effect::Build { round, base, accepted, rejected, changes, proofs } => {
                 let desk = Arc::clone(&self.desk);
                 self.doing = format!("aggregating round {round}");

@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use arc_malachitebft_core_driver::{Driver, Input, Output, ThresholdParams};
 use arc_malachitebft_core_types::{
-    NilOrVal, Round as Attempt, SignedMessage, Timeout, TimeoutKind, Validator, Validity, VoteType,
+    NilOrVal, PolkaCertificate, Round as Attempt, SignedMessage, Timeout, TimeoutKind, Validator,
+    Validity, VoteType,
 };
 use serde::{Deserialize, Serialize};
-use serde_bytes::ByteArray;
+use serde_bytes::{ByteArray, ByteBuf};
 
 use super::context::{Ballot, Context, Envelope, Height, Offer, Stewards};
 use super::message::RunMessage;
@@ -50,6 +51,12 @@ pub enum Step {
         /// The envelope.
         #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
+    },
+    /// Prevotes of more than two thirds of the stewards for one record, some of whom voted twice: the
+    /// votes' envelopes.
+    Polka {
+        /// The envelopes.
+        votes: Vec<ByteBuf>,
     },
     /// A step of an attempt took too long.
     Timeout {
@@ -211,6 +218,7 @@ impl Agreement {
                 Some(Input::Proposal(offer(&proposal), Validity::from_bool(*valid)))
             }
             Step::Vote { bytes } => Some(Input::Vote(ballot(&Signed::<Vote>::open(bytes).ok()?))),
+            Step::Polka { votes } => polka(self.round, votes).map(Input::PolkaCertificate),
             Step::Timeout { wait, attempt } => {
                 self.timers.remove(&(*attempt, *wait));
                 let kind = match wait {
@@ -324,6 +332,17 @@ impl std::fmt::Debug for Agreement {
             .field("decided", &self.decided.is_some())
             .finish_non_exhaustive()
     }
+}
+
+/// The certificate that these prevotes make; whoever journaled them has counted them.
+fn polka(round: u64, votes: &[ByteBuf]) -> Option<PolkaCertificate<Context>> {
+    let opened: Option<Vec<Signed<Vote>>> =
+        votes.iter().map(|bytes| Signed::<Vote>::open(bytes).ok()).collect();
+    let opened = opened?;
+    let first = opened.first()?.value();
+    let (attempt, record) = (Attempt::new(first.attempt), first.record?);
+    let ballots = opened.iter().map(ballot).collect();
+    Some(PolkaCertificate::new(Height(round), attempt, record, ballots))
 }
 
 fn offer(proposal: &Signed<Proposal>) -> SignedMessage<Context, Offer> {

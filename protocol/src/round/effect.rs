@@ -34,6 +34,8 @@ pub enum Effect {
         /// What it must start from.
         base: Tip,
     },
+    /// Store a commit's envelope and serve it.
+    Keep(Signed<UpdateCommit>),
     /// Aggregate a record to propose; answered by `Input::Built`.
     Build {
         /// The round.

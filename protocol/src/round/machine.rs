@@ -14,6 +14,7 @@ use super::part::Part;
 use super::present::Present;
 use super::record::Certificate;
 use super::steward::Bench;
+use super::tally::Taken;
 use super::tip::Tip;
 use super::vote::{Proposal, Vote};
 use crate::envelope::Signed;
@@ -201,13 +202,16 @@ impl Round {
             self.present.committed(&commit.signer());
         }
         let base = self.tip.clone();
-        if self.bench.as_mut().is_some_and(|bench| bench.take(commit.clone())) {
-            effects.push(Effect::Check { commit, base });
+        match self.bench.as_mut().map(|bench| bench.take(commit.clone())) {
+            Some(Taken::New) => effects.push(Effect::Check { commit, base }),
+            // It may be named as a duplicate, and then everyone must be able to see it.
+            Some(Taken::Other) => effects.push(Effect::Keep(commit)),
+            Some(Taken::Known) | None => {}
         }
     }
 
     fn proposal(&mut self, now_ms: u64, message: Signed<Proposal>, effects: &mut Vec<Effect>) {
-        let lie = self.bench.as_ref().and_then(|bench| bench.other_proposal(&message));
+        let lie = self.bench.as_ref().and_then(|bench| bench.heard.other_proposal(&message));
         if let Some(pair) = lie {
             self.charge(message.signer(), pair, effects);
         }
@@ -215,7 +219,7 @@ impl Round {
     }
 
     fn vote(&mut self, now_ms: u64, message: Signed<Vote>, effects: &mut Vec<Effect>) {
-        let lie = self.bench.as_ref().and_then(|bench| bench.other_vote(&message));
+        let lie = self.bench.as_ref().and_then(|bench| bench.heard.other_vote(&message));
         if let Some(pair) = lie {
             self.charge(message.signer(), pair, effects);
         }

@@ -31,6 +31,7 @@ mod context;
 mod docket;
 mod effect;
 mod equivocation;
+mod heard;
 mod input;
 mod machine;
 mod message;

@@ -9,18 +9,18 @@ use std::collections::BTreeMap;
 use super::agreement::{Agreement, Step};
 use super::commit::UpdateCommit;
 use super::effect::{Effect, Entry};
-use super::equivocation::Equivocation;
+use super::heard::Heard;
 use super::input::{Input, Verdict};
 use super::machine::Round;
 use super::message::RunMessage;
 use super::record::{Certificate, RoundRecord};
-use super::tally::Tally;
+use super::tally::{Taken, Tally};
 use super::tip::Tip;
-use super::vote::{Phase, Proposal, Vote};
+use super::vote::{Proposal, Vote};
 use crate::envelope::Signed;
-use crate::id::{CommitId, FileHash, RoundId, RunId};
+use crate::id::{CommitId, RoundId, RunId};
 use crate::key::{PublicKey, SecretKey};
-use crate::limits::{EVIDENCE_BYTES_MAX, PROPOSED_RECORDS_MAX};
+use crate::limits::PROPOSED_RECORDS_MAX;
 use crate::run::RunSpec;
 
 #[derive(Debug)]
@@ -29,9 +29,8 @@ pub(super) struct Bench {
     agreement: Agreement,
     /// Records proposed to us, with what recomputing found and the proposals that wait for it.
     proposed: BTreeMap<RoundId, Proposed>,
-    /// Votes and proposals taken, so that none is journaled twice: two for each slot, which is one
-    /// more than an honest steward sends.
-    heard: BTreeMap<Slot, Heard>,
+    /// Votes and proposals taken, so that none is journaled twice.
+    pub(super) heard: Heard,
     /// A `Build` is under way.
     building: bool,
     /// The attempt in which building failed; it is tried again in a later one.
@@ -40,17 +39,6 @@ pub(super) struct Bench {
     built: Option<RoundRecord>,
     opened_ms: u64,
     tell_newest: bool,
-}
-
-/// A place in which a steward may say one thing: its key, the attempt, and the phase of a vote.
-type Slot = (PublicKey, u32, Option<Phase>);
-
-/// What was heard in one place.
-#[derive(Debug, Default)]
-struct Heard {
-    ids: Vec<FileHash>,
-    /// The first envelope, to hold others against.
-    first: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -68,7 +56,7 @@ impl Bench {
             tally: Tally::default(),
             agreement: Agreement::new(run, tip.round + 1, key, stewards, agree_ms),
             proposed: BTreeMap::new(),
-            heard: BTreeMap::new(),
+            heard: Heard::default(),
             building: false,
             build_failed: None,
             built: None,
@@ -77,8 +65,8 @@ impl Bench {
         }
     }
 
-    /// Takes a commit; says whether it wants checking.
-    pub(super) fn take(&mut self, commit: Signed<UpdateCommit>) -> bool {
+    /// Takes a commit; says what is to be done with it.
+    pub(super) fn take(&mut self, commit: Signed<UpdateCommit>) -> Taken {
         self.tally.take(commit)
     }
 
@@ -123,15 +111,15 @@ impl Bench {
                 if let Ok(proposal) = Signed::<Proposal>::open(bytes) {
                     let id = proposal.value().record.id();
                     self.proposed.entry(id).or_default().holds = Some(*valid);
-                    self.hear(proposal_slot(&proposal), proposal.id(), bytes);
+                    self.heard.proposal(&proposal);
                 }
             }
             Step::Vote { bytes } => {
                 if let Ok(vote) = Signed::<Vote>::open(bytes) {
-                    self.hear(vote_slot(&vote), vote.id(), bytes);
+                    self.heard.vote(&vote);
                 }
             }
-            Step::Start | Step::Timeout { .. } => {}
+            Step::Start | Step::Polka { .. } | Step::Timeout { .. } => {}
         }
         self.agreement.apply(now_ms, step);
     }
@@ -150,7 +138,7 @@ impl Bench {
         if !in_turn || !self.agreement.takes(proposal.attempt) || !self.make_room(&id) {
             return;
         }
-        if !self.hear(proposal_slot(&message), message.id(), message.bytes()) {
+        if !self.heard.proposal(&message) {
             return;
         }
         self.start(round, now_ms, effects);
@@ -178,10 +166,16 @@ impl Bench {
         effects: &mut Vec<Effect>,
     ) {
         let takes = self.agreement.takes(message.value().attempt);
-        if takes && self.hear(vote_slot(&message), message.id(), message.bytes()) {
-            self.start(round, now_ms, effects);
-            let bytes = message.bytes().to_vec();
-            self.step(round, now_ms, Step::Vote { bytes }, effects);
+        if !takes || !self.heard.vote(&message) {
+            return;
+        }
+        self.start(round, now_ms, effects);
+        let bytes = message.bytes().to_vec();
+        self.step(round, now_ms, Step::Vote { bytes }, effects);
+        let stewards = round.tip.roster.stewards().len();
+        if let Some(votes) = self.heard.uncounted(message.value(), stewards) {
+            let votes = votes.into_iter().map(Into::into).collect();
+            self.step(round, now_ms, Step::Polka { votes }, effects);
         }
     }
 
@@ -263,9 +257,7 @@ impl Bench {
         // as if it had never come, so that records that nobody has take no room.
         let waiting = self.proposed.remove(&record).map(|entry| entry.waiting).unwrap_or_default();
         for message in waiting {
-            if let Some(heard) = self.heard.get_mut(&proposal_slot(&message)) {
-                heard.ids.retain(|id| *id != message.id());
-            }
+            self.heard.forget(&message);
         }
     }
 
@@ -280,33 +272,6 @@ impl Bench {
         let refuted = settled.clone().find(|(_, entry)| entry.holds == Some(false));
         let leaves = refuted.or_else(|| settled.next()).map(|(id, _)| *id);
         leaves.is_some_and(|id| self.proposed.remove(&id).is_some())
-    }
-
-    /// Whether a message of this slot is to be taken: not heard before, and no third of its slot.
-    fn hear(&mut self, slot: Slot, id: FileHash, envelope: &[u8]) -> bool {
-        let heard = self.heard.entry(slot).or_default();
-        let takes = heard.ids.len() < 2 && !heard.ids.contains(&id);
-        if takes {
-            heard.ids.push(id);
-        }
-        if heard.first.is_empty() {
-            heard.first = envelope.to_vec();
-        }
-        takes
-    }
-
-    /// What a vote and one heard before in its place show together, if they contradict each other.
-    pub(super) fn other_vote(&self, vote: &Signed<Vote>) -> Option<Equivocation> {
-        let first = &self.heard.get(&vote_slot(vote))?.first;
-        (first != vote.bytes()).then(|| Equivocation::votes(first, vote.bytes()))
-    }
-
-    /// The same of a proposal; of long ones nothing is made that could not travel.
-    pub(super) fn other_proposal(&self, proposal: &Signed<Proposal>) -> Option<Equivocation> {
-        let first = &self.heard.get(&proposal_slot(proposal))?.first;
-        let fits = first.len() + proposal.bytes().len() + 64 <= EVIDENCE_BYTES_MAX;
-        let differ = fits && first != proposal.bytes();
-        differ.then(|| Equivocation::proposals(first, proposal.bytes()))
     }
 
     fn feed_proposals(
@@ -352,12 +317,4 @@ impl Bench {
         let all_in = round.present.expected().all(is_judged);
         self.has_enough(round) && (all_in || now_ms >= self.closes_at_ms(round))
     }
-}
-
-fn vote_slot(vote: &Signed<Vote>) -> (PublicKey, u32, Option<Phase>) {
-    (vote.signer(), vote.value().attempt, Some(vote.value().phase))
-}
-
-fn proposal_slot(proposal: &Signed<Proposal>) -> (PublicKey, u32, Option<Phase>) {
-    (proposal.signer(), proposal.value().attempt, None)
 }

@@ -17,6 +17,17 @@ pub(super) struct Tally {
     entries: BTreeMap<PublicKey, Entry>,
 }
 
+/// What a commit is to a tally.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// The first of its trainer: it wants checking.
+    New,
+    /// Another one of its trainer: it wants keeping.
+    Other,
+    /// Known, or one too many.
+    Known,
+}
+
 #[derive(Debug)]
 struct Entry {
     commit: Signed<UpdateCommit>,
@@ -26,22 +37,23 @@ struct Entry {
 }
 
 impl Tally {
-    /// Takes a commit; says whether it is new and wants checking.
-    pub(super) fn take(&mut self, commit: Signed<UpdateCommit>) -> bool {
+    /// Takes a commit; says what it is.
+    pub(super) fn take(&mut self, commit: Signed<UpdateCommit>) -> Taken {
         let trainer = commit.signer();
         if let Some(entry) = self.entries.get_mut(&trainer) {
             let (known, round) = (entry.commit.value().round, commit.value().round);
-            if known == round && entry.commit != commit {
-                entry.other.get_or_insert_with(|| commit_id(&commit));
+            if known == round && entry.commit != commit && entry.other.is_none() {
+                entry.other = Some(commit_id(&commit));
+                return Taken::Other;
             }
             if known >= round {
-                return false;
+                return Taken::Known;
             }
         } else if self.entries.len() >= UPDATES_MAX {
-            return false;
+            return Taken::Known;
         }
         self.entries.insert(trainer, Entry { commit, verdict: None, other: None });
-        true
+        Taken::New
     }
 
     /// Notes what a check found.

@@ -303,6 +303,10 @@ impl Node {
                 self.keep(bus, commit.bytes().to_vec());
                 self.begin(bus, Task::Check { commit: Box::new(commit), base })
             }
+            Effect::Keep(commit) => {
+                self.keep(bus, commit.bytes().to_vec());
+                Ok(())
+            }
             Effect::Build { round, base, accepted, rejected, changes, proofs } => {
                 for proof in proofs {
                     self.keep(bus, proof);

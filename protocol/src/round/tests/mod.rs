@@ -3,6 +3,7 @@
 mod changes;
 mod late;
 mod roster;
+mod twice;
 
 use std::collections::VecDeque;
 
@@ -70,7 +71,7 @@ impl Node {
             Effect::Verify { record, .. } => {
                 return Some(Input::Verified { record: record.id(), holds: Some(true) });
             }
-            Effect::CatchUp { .. } | Effect::Finish => {}
+            Effect::Keep(_) | Effect::CatchUp { .. } | Effect::Finish => {}
         }
         None
     }
