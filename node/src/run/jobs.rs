@@ -168,7 +168,7 @@ pub(super) async fn keep_commits(
 
 /// Looks at a commit.
 pub(super) async fn check(desk: &Desk, commit: Signed<UpdateCommit>, tip: Tip) -> Input {
-    let id = commit_id(&commit);
+    let (id, base) = (commit_id(&commit), tip.id);
     let verdict = match judge(desk, commit, tip).await {
         Ok(verdict) => verdict,
         Err(error) => {
@@ -176,7 +176,7 @@ pub(super) async fn check(desk: &Desk, commit: Signed<UpdateCommit>, tip: Tip) -
             Verdict::Unavailable
         }
     };
-    Input::Checked { commit: id, verdict }
+    Input::Checked { commit: id, base, verdict }
 }
 
 async fn judge(desk: &Desk, commit: Signed<UpdateCommit>, tip: Tip) -> Result<Verdict, DeskError> {

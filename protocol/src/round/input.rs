@@ -34,6 +34,8 @@ pub enum Input {
     Checked {
         /// The commit.
         commit: CommitId,
+        /// The tip that it was judged on: a late commit is judged again in the next round.
+        base: RoundId,
         /// What it found.
         verdict: Verdict,
     },

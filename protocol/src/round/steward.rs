@@ -188,7 +188,10 @@ impl Bench {
         effects: &mut Vec<Effect>,
     ) {
         match input {
-            Input::Checked { commit, verdict } => self.checked(commit, verdict),
+            // What was found on another tip, by an older frontier, says nothing of a late commit now.
+            Input::Checked { commit, base, verdict } if base == round.tip.id => {
+                self.checked(commit, verdict);
+            }
             // One of a round before may come late.
             Input::Built { round: of, record } if of == round.tip.round + 1 => {
                 self.building = false;

@@ -37,7 +37,7 @@ impl Node {
             Task::Check { commit, base } => {
                 let verdict = self.check(&commit, &base);
                 bus.note(self.index, &format!("finds {} {verdict:?}", commit.id().short()));
-                Input::Checked { commit: commit_id(&commit), verdict }
+                Input::Checked { commit: commit_id(&commit), base: base.id, verdict }
             }
             Task::Build { round, base, accepted, rejected, changes } => {
                 let record = self.build(bus, &base, &accepted, rejected, changes).map(Box::new);
@@ -58,8 +58,9 @@ impl Node {
     pub(super) fn give_up(&mut self, bus: &mut Bus, task: Task) -> Outcome {
         let input = match task {
             Task::Train { round, .. } => Input::Trained { round, update: None },
-            Task::Check { commit, .. } => {
-                Input::Checked { commit: commit_id(&commit), verdict: Verdict::Unavailable }
+            Task::Check { commit, base } => {
+                let (commit, verdict) = (commit_id(&commit), Verdict::Unavailable);
+                Input::Checked { commit, base: base.id, verdict }
             }
             Task::Build { round, .. } => Input::Built { round, record: None },
             Task::Verify { record, .. } => Input::Verified { record: record.id(), holds: None },

@@ -117,3 +117,25 @@ fn two_rounds_late_is_too_late() {
     let done = three.slow.handle(9, Input::Trained { round: 1, update: Some(made_up(&base)) });
     assert!(commits(&done).is_empty());
 }
+
+#[test]
+fn what_was_found_of_a_late_commit_in_its_own_round_says_nothing_in_the_next() {
+    let mut three = Three::new();
+    let joined = three.slow.handle(0, Input::Participate { joined: true, said_ms: 1 });
+    let (_, base) = trains(&joined).expect("it trains");
+    let done = three.slow.handle(1, Input::Trained { round: 1, update: Some(made_up(&base)) });
+    let commit = commits(&done).remove(0);
+    three.certify(1);
+    let message = Input::Message(Box::new(RunMessage::Commit(commit.clone())));
+    let effects = three.steward.round.handle(9, message);
+    let asked = effects.iter().any(|effect| matches!(effect, Effect::Check { .. }));
+    assert!(asked, "by the new frontier");
+    let (commit, tip) = (commit_id(&commit), three.steward.round.tip().clone());
+    let judged = |round: &mut Round, base| {
+        round.handle(10, Input::Checked { commit, base, verdict: Verdict::Good });
+        let effects = round.handle(5_000, Input::Tick);
+        effects.into_iter().any(|effect| matches!(effect, Effect::Build { .. }))
+    };
+    assert!(!judged(&mut three.steward.round, tip.prev), "an answer of the round before");
+    assert!(judged(&mut three.steward.round, tip.id));
+}

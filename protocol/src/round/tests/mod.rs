@@ -46,9 +46,9 @@ impl Node {
             Effect::Train { round, base } => {
                 return Some(Input::Trained { round, update: Some(made_up(&base)) });
             }
-            Effect::Check { commit, .. } => {
+            Effect::Check { commit, base } => {
                 let commit = commit_id(&commit);
-                return Some(Input::Checked { commit, verdict: Verdict::Good });
+                return Some(Input::Checked { commit, base: base.id, verdict: Verdict::Good });
             }
             Effect::Build { round, base, accepted, rejected, changes, .. } => {
                 let roster = base.roster.after(round, &accepted, &rejected, &changes);
