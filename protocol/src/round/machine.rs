@@ -269,7 +269,7 @@ impl Round {
         if let Some(bench) = &self.bench {
             self.present.close(|trainer| bench.holds(trainer, tip.round));
         }
-        self.part.close(&certificate.record);
+        self.part.close(&tip, &certificate.record);
         self.tip = tip;
         self.newest = Some(certificate);
         self.open(now_ms);
@@ -280,9 +280,9 @@ impl Round {
         self.resends = 0;
         self.resend_at_ms = now_ms + self.resend_ms();
         let spec = self.spec.value();
-        self.bench = self
-            .is_steward()
-            .then(|| Bench::new(self.run, &self.tip, self.key.clone(), spec, now_ms));
+        let agrees = self.is_steward() && !self.is_finished();
+        self.bench =
+            agrees.then(|| Bench::new(self.run, &self.tip, self.key.clone(), spec, now_ms));
     }
 
     /// Does what has become possible, and says things again when it is time.

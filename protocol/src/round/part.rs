@@ -9,6 +9,7 @@ use super::input::Trained;
 use super::machine::Round;
 use super::message::RunMessage;
 use super::record::RoundRecord;
+use super::tip::Tip;
 use crate::envelope::Signed;
 use crate::run::Presence;
 
@@ -32,13 +33,11 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// The round under way is over as `record` says.
-    pub(super) fn close(&mut self, record: &RoundRecord) {
-        let named = |id| {
-            record.accepted.iter().any(|entry| entry.commit == id)
-                || record.rejected.iter().any(|entry| entry.commit == id)
-        };
-        self.late = self.commit.take().filter(|commit| !named(commit_id(commit)));
+    /// The round under way is over, and makes this tip.
+    pub(super) fn close(&mut self, tip: &Tip, record: &RoundRecord) {
+        let rejected = |id| record.rejected.iter().any(|entry| entry.commit == id);
+        let late = self.commit.take().filter(|commit| tip.takes_late(commit));
+        self.late = late.filter(|commit| !rejected(commit_id(commit)));
         self.failed = false;
     }
 }
