@@ -13,6 +13,7 @@ use protocol::round::{
 use protocol::{CommitId, FileHash, Frontier, PublicKey, RoundId, Signed};
 
 use super::bus::Outcome;
+use super::counts::Counts;
 use super::facts::Facts;
 use super::job::{envelope_hash, named_commits};
 use super::library::Library;
@@ -22,7 +23,7 @@ use super::twin::{Slot, Twin, slot};
 
 /// Of so many places in journals one is looked at with a twin: it replays signatures, which is most
 /// of what a simulated run costs.
-const TWINS_IN: usize = 2;
+const TWINS_IN: usize = 4;
 
 /// Who sends, and what would be left of it after a crash right now.
 #[derive(Debug)]
@@ -53,7 +54,7 @@ pub(super) struct Checker {
     /// What the last sender would say after a crash, and the length of its journal.
     twin: Option<((usize, usize), Twin)>,
     pub(super) attempt_max: u64,
-    pub(super) rejected: u64,
+    pub(super) counts: Counts,
 }
 
 impl Checker {
@@ -76,7 +77,7 @@ impl Checker {
             slots: BTreeMap::new(),
             twin: None,
             attempt_max: 0,
-            rejected: 0,
+            counts: Counts::default(),
         }
     }
 
@@ -111,7 +112,7 @@ impl Checker {
                 let what = format!("r{round} is {known:?} and, on n{node}, {id:?}");
                 return Err(Violation::new(Rule::OneRecord, what));
             }
-            None => self.rejected += record.rejected.len() as u64,
+            None => self.count_record(library, &record),
         }
         let outcome = self.recompute(library, &record)?;
         if !library.reaches(&outcome.required) {
@@ -120,6 +121,26 @@ impl Checker {
         }
         self.outcomes.insert(id, outcome);
         Ok(())
+    }
+
+    fn count_record(&mut self, library: &Library, record: &RoundRecord) {
+        for rejected in &record.rejected {
+            self.counts.note(&format!("rejected: {:?}", rejected.reason));
+        }
+        for entry in &record.accepted {
+            let used = find(library, entry.commit).map(|found| found.commit.value().data.used);
+            if used > Some(entry.weight) && self.facts.is_liars(entry.trainer) {
+                self.counts.note("weight capped");
+            }
+        }
+    }
+
+    /// A liar says something through its `Round`: nothing that it is held to.
+    pub(super) fn hears_liar(&mut self, message: &RunMessage) {
+        if let RunMessage::Proposal(proposal) = message {
+            let record = &proposal.value().record;
+            self.proposed.insert(record.id(), record.clone());
+        }
     }
 
     /// A node's certificates come in order; after a crash it may say the last one again.
@@ -162,8 +183,11 @@ impl Checker {
             }
             RunMessage::Commit(commit) => self.commit_sent(library, sender, commit)?,
             RunMessage::Proposal(_) | RunMessage::Vote(_) => {
-                self.vouch(library, sender, message)?;
                 let slot = slot(message).expect("a proposal or a vote has a place");
+                // A liar's may be passed on.
+                if !self.facts.is_liars(slot.0) {
+                    self.vouch(library, sender, message)?;
+                }
                 self.attempt_max = self.attempt_max.max(slot.2.into());
                 self.says_once(sender, slot, hash)?;
                 if slot.0 == self.facts.keys[sender.node].public() {
@@ -214,7 +238,9 @@ impl Checker {
     }
 
     fn says_once(&mut self, sender: &Sender<'_>, slot: Slot, hash: FileHash) -> Outcome {
-        if *self.slots.entry(slot).or_insert(hash) == hash {
+        // What liars said in one place may be passed on as both.
+        let honest = !self.facts.is_liars(slot.0);
+        if !honest || *self.slots.entry(slot).or_insert(hash) == hash {
             return Ok(());
         }
         let (_, round, attempt, phase) = slot;
@@ -267,6 +293,11 @@ impl Checker {
         journaled(sender, "what made it speak", again)
     }
 
+    /// The tip that a certified record makes.
+    pub(super) fn tip(&self, record: &RoundId) -> Option<&Tip> {
+        self.outcomes.get(record).map(|base| &base.tip)
+    }
+
     /// The tip that the newest certificate in the sender's journal makes.
     fn newest(&self, sender: &Sender<'_>) -> Option<&Tip> {
         let bytes = sender.journal.iter().rev().find_map(|entry| match entry {
@@ -303,7 +334,9 @@ impl Checker {
                 let what = format!("counts {:?}, which was decided too early", accepted.commit);
                 return Err(broken(Rule::Consent, what));
             }
-            if let Some(work) = library.misused(commit, &base.required) {
+            // What a liar used nobody can know.
+            let honest = !self.facts.is_liars(accepted.trainer);
+            if let Some(work) = library.misused(commit, &base.required).filter(|_| honest) {
                 let what = format!("counts {:?}, which used {work:?}", accepted.commit);
                 return Err(broken(Rule::Consent, what));
             }

@@ -3,7 +3,7 @@
 //! Invariants: events come out by time, and at one time in the order in which they were planned.
 //! What it is not: cancelled. An event that no longer fits (of an earlier boot) is let pass.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::packet::Packet;
 
@@ -38,20 +38,10 @@ pub(super) enum Local {
 pub(super) enum Act {
     /// A node starts, for the first time or again.
     Start(usize),
-    /// A node dies.
-    Crash(usize),
-    /// A node dies after this many effects.
-    Fuse { node: usize, effects: u32 },
-    /// A node is gone for ever, with its disk.
-    Destroy(usize),
-    /// A trainer leaves the run or joins it.
-    Switch { node: usize, joined: bool },
-    /// A contributor speaks.
-    Deny(usize),
-    /// The network falls apart into the nodes of this bit set and the others.
-    Split(u64),
-    /// It is whole again.
-    Mend,
+    /// The fault of the plan with this index begins.
+    Begin(u32),
+    /// It ends.
+    End(u32),
     /// No faults from now on.
     Heal,
 }
@@ -59,23 +49,31 @@ pub(super) enum Act {
 /// The events to come.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    events: BTreeMap<(u64, u64), Event>,
-    planned: u64,
+    /// By time, and at one time in the order in which they were planned.
+    events: BTreeMap<u64, VecDeque<Event>>,
+    waiting: usize,
 }
 
 impl Queue {
     /// Plans an event.
     pub(super) fn push(&mut self, at_ms: u64, event: Event) {
-        self.planned += 1;
-        self.events.insert((at_ms, self.planned), event);
+        self.waiting += 1;
+        self.events.entry(at_ms).or_default().push_back(event);
     }
 
     /// The next event and its time.
     pub(super) fn pop(&mut self) -> Option<(u64, Event)> {
-        self.events.pop_first().map(|((at_ms, _), event)| (at_ms, event))
+        let mut soonest = self.events.first_entry()?;
+        let at_ms = *soonest.key();
+        let event = soonest.get_mut().pop_front();
+        if soonest.get().is_empty() {
+            soonest.remove();
+        }
+        self.waiting -= 1;
+        event.map(|event| (at_ms, event))
     }
 
     pub(super) fn len(&self) -> usize {
-        self.events.len()
+        self.waiting
     }
 }

@@ -15,6 +15,8 @@ use protocol::weights::{TensorShape, Weights};
 use protocol::{ContentId, FileHash, Frontier, PublicKey, RunId, SecretKey, Signed};
 use rand::Rng;
 
+use super::liars::Liars;
+use super::plan::Plan;
 use super::scenario::{Defect, Scenario};
 use super::seed::{Seed, pick};
 use crate::samples::plain_spec;
@@ -36,25 +38,29 @@ pub(super) struct Facts {
     pub(super) spec: Signed<RunSpec>,
     pub(super) run: RunId,
     pub(super) policy: Policy,
-    /// Each node's key.
+    /// Each node's key, and that of second faces once more.
     pub(super) keys: Vec<SecretKey>,
     /// Each contributor's works.
     pub(super) works: Vec<Vec<ContentId>>,
     /// The works that each node holds; none unless it trains.
     pub(super) held: Vec<Vec<ContentId>>,
-    /// A node that is not honest: a trainer sometimes sends what must not count, a steward binds
-    /// ledgers that nobody has. Where trainers are invited, it is not.
-    pub(super) rogue: Option<usize>,
+    /// What goes wrong.
+    pub(super) plan: Plan,
+    /// Who lies.
+    pub(super) liars: Liars,
     /// What every node has at the start: model, outer state, frontier.
     pub(super) blobs: Vec<Vec<u8>>,
 }
 
 impl Facts {
-    pub(super) fn new(scenario: &Scenario, seed: Seed) -> Self {
+    /// The facts of a run in which this goes wrong, and which ends after `rounds_max` if it is longer.
+    pub(super) fn new(scenario: &Scenario, seed: Seed, plan: Plan, rounds_max: u64) -> Self {
         let mut rng = seed.child("facts").rng();
         let cast = scenario.cast;
-        let keys: Vec<SecretKey> =
-            (0..cast.nodes()).map(|node| seed.child(&format!("key {node}")).key()).collect();
+        let liars = Liars::new(&plan, cast);
+        let everyone = 0..liars.everyone();
+        let key = |node| seed.child(&format!("key {}", liars.identity(node))).key();
+        let keys: Vec<SecretKey> = everyone.clone().map(key).collect();
         let works = works();
         let everything: Vec<ContentId> = works.iter().flatten().copied().collect();
         let mut held = vec![Vec::new(); cast.nodes()];
@@ -64,18 +70,16 @@ impl Facts {
         for held in &mut held[trainers.clone()] {
             *held = pick(&mut rng, &everything, WORKS_HELD);
         }
-        let rogue = match rng.random_range(0..10) {
-            0..3 => Some(rng.random_range(cast.stewards..trainers.end)),
-            3..6 if cast.stewards >= 4 => Some(rng.random_range(0..cast.stewards)),
-            _ => None,
-        };
-        let invited = trainers.filter(|node| Some(*node) != rogue).map(|node| keys[node].public());
+        let held = everyone.map(|node| held[liars.identity(node)].clone()).collect();
+        let uninvited = plan.uninvited();
+        let invited = trainers.filter(|node| Some(*node) != uninvited);
+        let invited = invited.map(|node| keys[node].public());
         let (default, cooling_ms, allow_ms_max) = (Silence::OptOut, 0, 1 << 40);
         let policy = Policy { default, cooling_ms, allow_ms_max, ..Policy::default() };
         let weights = first_model(&seed);
         let spec = RunSpec {
             admission: AdmissionSpec {
-                who: match rng.random_bool(0.3) {
+                who: match rng.random_bool(0.3) || uninvited.is_some() {
                     true => Admission::Invited { trainers: sorted(invited), vouches_max: 0 },
                     false => Admission::Open,
                 },
@@ -84,10 +88,12 @@ impl Facts {
             stewards: sorted(keys[..cast.stewards].iter().map(SecretKey::public)),
             ..spec(scenario, &seed, &weights, &policy)
         };
+        let count = spec.rounds.count.min(rounds_max);
+        let spec = RunSpec { rounds: RoundSpec { count, ..spec.rounds }, ..spec };
         let spec = Signed::sign(spec, &seed.child("creator").key());
         let blobs = vec![weights.to_bytes(), Vec::new(), Frontier::default().to_bytes()];
         let (run, scenario) = (run_id(&spec), scenario.clone());
-        Self { scenario, seed, spec, run, policy, keys, works, held, rogue, blobs }
+        Self { scenario, seed, spec, run, policy, keys, works, held, plan, liars, blobs }
     }
 
     /// Where the run starts.
@@ -95,9 +101,9 @@ impl Facts {
         Tip::start(self.run, self.spec.value())
     }
 
-    /// Whether the rogue is a steward.
-    pub(super) fn rogue_votes(&self) -> bool {
-        self.rogue.is_some_and(|node| node < self.scenario.cast.stewards)
+    /// Whether whoever signs with this key lies.
+    pub(super) fn is_liars(&self, key: PublicKey) -> bool {
+        self.node_of(key).is_some_and(|node| self.liars.is_liar(node))
     }
 
     /// Whether this mistake is planted.

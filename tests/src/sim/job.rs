@@ -19,7 +19,7 @@ use super::packet::Packet;
 use super::report::{Rule, Violation};
 use super::scenario::Defect;
 
-/// Jobs that a node may have at once.
+/// Jobs that a node may have at once, besides one for each trainer.
 const JOBS_MAX: usize = 128;
 /// How long a job waits for answers before it asks again.
 const FETCH_MS: u64 = 150;
@@ -75,6 +75,13 @@ pub(super) struct Jobs {
     commits: BTreeMap<CommitId, Signed<UpdateCommit>>,
 }
 
+impl Jobs {
+    /// How many are under way.
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+}
+
 impl Task {
     fn base(&self) -> &Tip {
         match self {
@@ -109,7 +116,7 @@ impl Node {
         let new =
             Job { task, tries: 0, asked: BTreeSet::new(), asked_records: false, working: false };
         live.jobs.open.insert(job, new);
-        if live.jobs.open.len() > JOBS_MAX {
+        if live.jobs.open.len() > JOBS_MAX + self.facts.scenario.cast.trainers {
             let what = format!("{} jobs on n{}", live.jobs.open.len(), self.index);
             return Err(Violation::new(Rule::Bounded, what));
         }
@@ -178,8 +185,7 @@ impl Node {
         let source = open.task.source(self);
         let fresh: Vec<FileHash> = missing.difference(&open.asked).copied().collect();
         for hash in fresh {
-            let by_chance: Vec<usize> = (0..PEERS_ASKED).map(|_| self.peer()).collect();
-            for peer in source.into_iter().chain(by_chance).filter(|peer| *peer != self.index) {
+            for peer in self.sources(bus, source, &hash) {
                 bus.send(self.index, peer, Packet::AskBlob(hash));
             }
             let open = self.live.as_mut().and_then(|live| live.jobs.open.get_mut(&job));
@@ -191,6 +197,21 @@ impl Node {
         if behind && open.is_some_and(|open| !std::mem::replace(&mut open.asked_records, true)) {
             self.ask_for_records(bus);
         }
+    }
+
+    /// Whom to ask for bytes: who surely had them, and some others. Where bytes are counted, one at a
+    /// time, as a node does.
+    fn sources(&mut self, bus: &Bus, source: Option<usize>, hash: &FileHash) -> Vec<usize> {
+        let named = bus.providers.as_ref().and_then(|known| known.any(hash, &mut self.rng));
+        let mut sources: Vec<usize> = source.into_iter().chain(named).collect();
+        if bus.mesh.is_some() && !sources.is_empty() {
+            sources.truncate(1);
+        } else {
+            sources.extend((0..PEERS_ASKED).map(|_| self.peer()));
+        }
+        let own = self.facts.liars.identity(self.index);
+        sources.retain(|peer| *peer != own);
+        sources
     }
 
     fn plan_retry(&mut self, bus: &mut Bus, job: u64) {
@@ -268,15 +289,17 @@ impl Node {
     }
 
     fn latency_ms(&mut self, task: &Task) -> u64 {
+        let times = self.hardware.work_times;
         let rng = &mut self.rng;
         let train_ms = self.facts.scenario.train_ms;
-        match task {
+        let least_ms = match task {
             Task::Train { .. } if rng.random_bool(0.08) => rng.random_range(0..train_ms * 2),
             Task::Train { .. } => rng.random_range(40..train_ms / 2),
             Task::Keep { .. } => 0,
             _ if rng.random_bool(0.03) => rng.random_range(0..600),
             _ => rng.random_range(0..25),
-        }
+        };
+        least_ms * times
     }
 }
 

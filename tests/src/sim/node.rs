@@ -12,31 +12,31 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use consent::{Ledger, Record};
-use protocol::limits::CERTIFICATE_BYTES_MAX;
-use protocol::round::{Certificate, Effect, Entry, Input, Round, RunMessage};
-use protocol::{FileHash, SecretKey, Signed, codec};
+use protocol::round::{Certificate, Effect, Entry, Input, Round, RunMessage, compacted};
+use protocol::{FileHash, SecretKey, Signed};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::bus::{Bus, Outcome};
 use super::checker::Sender;
-use super::event::{Act, Event, Local};
+use super::clock::Clock;
+use super::event::Local;
 use super::facts::Facts;
+use super::hardware::Hardware;
 use super::job::{Jobs, Task};
+use super::liar::Liar;
 use super::packet::{Packet, describe};
 use super::report::{Rule, Violation};
 use super::scenario::Defect;
 
 /// Effects that may wait for the disk.
 const EFFECTS_MAX: usize = 2_048;
-/// The time of day at which simulations start.
-const EPOCH_MS: u64 = 1_700_000_000_000;
 
 /// What survives a crash.
 #[derive(Debug, Default)]
 pub(super) struct Disk {
     pub(super) journal: Vec<Entry>,
-    pub(super) certificates: BTreeMap<u64, Certificate>,
+    pub(super) certificates: BTreeMap<u64, Arc<Certificate>>,
     pub(super) blobs: BTreeMap<FileHash, Arc<Vec<u8>>>,
     /// Consent records with the time of day of their receipt.
     pub(super) records: Vec<(Signed<Record>, u64)>,
@@ -46,13 +46,11 @@ pub(super) struct Disk {
 #[derive(Debug)]
 pub(super) struct Live {
     pub(super) boot: u32,
-    /// What this boot's steady clock is ahead of the world's.
-    offset_ms: u64,
     pub(super) round: Round,
     pub(super) ledger: Ledger,
     pub(super) jobs: Jobs,
-    effects: VecDeque<Effect>,
-    unsynced: Vec<Entry>,
+    pub(super) effects: VecDeque<Effect>,
+    pub(super) unsynced: Vec<Entry>,
     syncing: bool,
     /// The deadline that is planned.
     armed_ms: Option<u64>,
@@ -70,10 +68,13 @@ pub(super) struct Node {
     /// Whether its owner wants it to train.
     pub(super) joined: bool,
     pub(super) rng: ChaCha8Rng,
-    skew_ms: u64,
+    pub(super) clock: Clock,
+    pub(super) hardware: Hardware,
+    /// What makes it a liar, if it is one.
+    pub(super) liar: Option<Liar>,
     boots: u32,
     /// Gone for ever.
-    lost: bool,
+    pub(super) lost: bool,
 }
 
 impl Node {
@@ -87,7 +88,9 @@ impl Node {
             disk: Disk { blobs: blobs.collect(), ..Disk::default() },
             live: None,
             joined: !facts.held[index].is_empty(),
-            skew_ms: rng.random_range(0..60_000),
+            clock: Clock::new(&mut rng),
+            hardware: Hardware::default(),
+            liar: Liar::of(index, facts),
             rng,
             boots: 0,
             lost: false,
@@ -96,7 +99,7 @@ impl Node {
 
     /// The time of day as this node sees it.
     pub(super) fn day_ms(&self, bus: &Bus) -> u64 {
-        EPOCH_MS + bus.now_ms + self.skew_ms
+        self.clock.day_ms(bus.now_ms)
     }
 
     /// Starts, from whatever the disk holds.
@@ -106,7 +109,8 @@ impl Node {
         }
         self.boots += 1;
         let offset_ms = self.rng.random_range(0..1_000_000);
-        let now_ms = bus.now_ms + offset_ms;
+        self.clock.boot(offset_ms);
+        let now_ms = self.clock.steady_ms(bus.now_ms);
         let (spec, key) = (self.facts.spec.clone(), self.key.clone());
         let forgets = self.facts.has(Defect::ForgetJournal);
         let journal = if forgets { Vec::new() } else { self.disk.journal.clone() };
@@ -117,7 +121,6 @@ impl Node {
         }
         let live = Live {
             boot: self.boots,
-            offset_ms,
             round: Round::restore(spec, key, journal, now_ms),
             ledger,
             jobs: Jobs::default(),
@@ -139,30 +142,12 @@ impl Node {
         }
         let tip = live.round.tip().clone();
         self.live = Some(live);
+        bus.set_up(self.index, true);
         bus.plan(self.index, self.boots, self.rng.random_range(0..500), Local::Gossip);
         self.begin(bus, Task::Keep { tip })?;
         self.settle_part(bus)?;
         self.rearm(bus);
         Ok(())
-    }
-
-    /// Dies.
-    pub(super) fn crash(&mut self, bus: &mut Bus) {
-        let Some(live) = self.live.take() else { return };
-        let kept = self.rng.random_range(0..=live.unsynced.len());
-        bus.crashes += 1;
-        bus.torn += (live.unsynced.len() - kept) as u64;
-        bus.note(self.index, &format!("dies, {kept} of {} entries kept", live.unsynced.len()));
-        for entry in live.unsynced.into_iter().take(kept) {
-            self.make_durable(entry);
-        }
-        let pause_ms = self.rng.random_range(20..2_500);
-        bus.queue.push(bus.now_ms + pause_ms, Event::Act(Act::Start(self.index)));
-    }
-
-    /// Dies for ever, and its disk with it.
-    pub(super) fn destroy(&mut self) {
-        (self.live, self.disk, self.lost) = (None, Disk::default(), true);
     }
 
     /// Says whether it trains, if the round does not know yet.
@@ -180,7 +165,7 @@ impl Node {
     /// Hands the round an input and does what it asks.
     pub(super) fn input(&mut self, bus: &mut Bus, input: Input) -> Outcome {
         let Some(live) = &mut self.live else { return Ok(()) };
-        let effects = live.round.handle(bus.now_ms + live.offset_ms, input);
+        let effects = live.round.handle(self.clock.steady_ms(bus.now_ms), input);
         live.effects.extend(effects);
         if live.effects.len() > EFFECTS_MAX {
             let what = format!("{} effects wait on n{}", live.effects.len(), self.index);
@@ -205,7 +190,7 @@ impl Node {
             Local::Synced => {
                 live.syncing = false;
                 for entry in std::mem::take(&mut live.unsynced) {
-                    self.make_durable(entry);
+                    self.make_durable(bus, entry);
                 }
                 self.pump(bus)
             }
@@ -213,7 +198,9 @@ impl Node {
             Local::FetchDue(job) => self.try_again(bus, job),
             Local::Gossip => {
                 self.ask_for_records(bus);
-                let after_ms = self.rng.random_range(300..700);
+                // Where there are many nodes and long rounds, ten times as seldom.
+                let times = if bus.mesh.is_some() { 10 } else { 1 };
+                let after_ms = self.rng.random_range(300..700) * times;
                 bus.plan(self.index, boot, after_ms, Local::Gossip);
                 Ok(())
             }
@@ -221,9 +208,10 @@ impl Node {
     }
 
     /// Whether it has certified the last round, holds its model and has nothing left to do, or is
-    /// lost.
+    /// lost. Nobody waits for a liar.
     pub(super) fn is_done(&self) -> bool {
         self.lost
+            || self.liar.is_some()
             || self.live.as_ref().is_some_and(|live| {
                 let idle = live.effects.is_empty() && live.unsynced.is_empty();
                 let holds = |live: &Live| self.disk.blobs.contains_key(&live.round.tip().model);
@@ -233,15 +221,18 @@ impl Node {
 
     /// Another node, by chance.
     pub(super) fn peer(&mut self) -> usize {
-        let other = self.rng.random_range(0..self.facts.keys.len() - 1);
-        if other < self.index { other } else { other + 1 }
+        let own = self.facts.liars.identity(self.index);
+        let other = self.rng.random_range(0..self.facts.liars.known() - 1);
+        if other < own { other } else { other + 1 }
     }
 
     /// Keeps bytes for ever.
     pub(super) fn keep(&mut self, bus: &mut Bus, bytes: Vec<u8>) -> FileHash {
         let bytes = Arc::new(bytes);
         let hash = bus.keep(&bytes);
-        self.disk.blobs.insert(hash, bytes);
+        if self.disk.blobs.insert(hash, bytes).is_none() {
+            bus.provide(self.index, hash);
+        }
         hash
     }
 
@@ -266,13 +257,20 @@ impl Node {
     }
 
     fn write(&mut self, bus: &mut Bus, entry: Entry) -> Outcome {
-        if let Entry::Certificate(bytes) = &entry {
+        if let Entry::Certificate(bytes) = &entry
+            && self.liar.is_none()
+        {
             bus.checker.certified(&bus.library, self.index, bytes)?;
         }
         let slow = self.rng.random_bool(0.05);
         let sync_ms = if slow { 60 } else { self.rng.random_range(0..6) };
+        let sync_ms = sync_ms + self.hardware.sync_ms;
         let Some(live) = &mut self.live else { return Ok(()) };
         live.unsynced.push(entry);
+        if self.dies_at_persist(bus) {
+            return Ok(());
+        }
+        let Some(live) = &mut self.live else { return Ok(()) };
         if !matches!(live.effects.front(), Some(Effect::Persist(_))) {
             live.syncing = !self.facts.has(Defect::SendUnsynced);
             bus.plan(self.index, live.boot, sync_ms, Local::Synced);
@@ -284,14 +282,20 @@ impl Node {
         Ok(())
     }
 
-    fn make_durable(&mut self, entry: Entry) {
+    pub(super) fn make_durable(&mut self, bus: &mut Bus, entry: Entry) {
+        let mut tip = None;
         if let Entry::Certificate(bytes) = &entry {
-            // The checker has opened it.
-            if let Ok(certificate) = codec::decode::<Certificate>(bytes, CERTIFICATE_BYTES_MAX) {
+            // The checker has opened it before.
+            if let Some(certificate) = bus.opened.certificate(&self.facts, bytes) {
+                tip = bus.checker.tip(&certificate.record.id()).cloned();
                 self.disk.certificates.insert(certificate.record.round, certificate);
             }
         }
         self.disk.journal.push(entry);
+        // As real nodes do now and then: where there are many, each at once, to save memory.
+        if let Some(tip) = tip.filter(|_| self.facts.scenario.mesh.is_some()) {
+            self.disk.journal = compacted(&self.disk.journal, &tip);
+        }
     }
 
     fn act(&mut self, bus: &mut Bus, effect: Effect) -> Outcome {
@@ -339,8 +343,11 @@ impl Node {
         if let RunMessage::Commit(commit) = &message {
             self.keep(bus, commit.bytes().to_vec());
         }
-        let Some(live) = &self.live else { return Ok(()) };
-        let now_ms = bus.now_ms + live.offset_ms;
+        if self.liar.is_some() {
+            self.speak_as_liar(bus, message);
+            return Ok(());
+        }
+        let now_ms = self.clock.steady_ms(bus.now_ms);
         let sender = Sender { node: self.index, journal: &self.disk.journal, now_ms };
         bus.checker.sent(&bus.library, &sender, &message)?;
         bus.broadcast(self.index, &Packet::Run(Arc::new(message)));
@@ -354,7 +361,7 @@ impl Node {
         let Some(deadline_ms) = live.round.deadline() else { return };
         if live.armed_ms != Some(deadline_ms) {
             live.armed_ms = Some(deadline_ms);
-            let after_ms = deadline_ms.saturating_sub(bus.now_ms + live.offset_ms) + late_ms;
+            let after_ms = self.clock.until_ms(bus.now_ms, deadline_ms) + late_ms;
             bus.plan(self.index, live.boot, after_ms, Local::Wake(deadline_ms));
         }
     }

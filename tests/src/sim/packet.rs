@@ -9,19 +9,25 @@ use consent::Record;
 use protocol::round::{Certificate, RunMessage, Wire};
 use protocol::{FileHash, Frontier, RunId, Signed};
 
+use super::traffic::{Plane, Traffic};
+
 /// One packet.
 #[derive(Debug, Clone)]
 pub(super) enum Packet {
-    /// A message of the run, to everyone.
+    /// A message of the run, to everyone; of an honest node, or by a liar's own `Round`.
     Run(Arc<RunMessage>),
+    /// What a liar made up instead.
+    Wire(Arc<Vec<u8>>),
     /// "Who has these bytes?"
     AskBlob(FileHash),
-    /// They are these.
-    Blob(Arc<Vec<u8>>),
+    /// They are these, says whoever sends them.
+    Blob { asked: FileHash, bytes: Arc<Vec<u8>> },
     /// "What was certified from this round on?"
     AskCertificates(u64),
     /// This.
-    Certificates(Arc<Vec<Certificate>>),
+    Certificates(Arc<Vec<Arc<Certificate>>>),
+    /// This, says a liar.
+    Claims(Arc<Vec<Vec<u8>>>),
     /// A consent record, to everyone.
     Record(Arc<Signed<Record>>),
     /// "What do I lack of the ledger, having this?"
@@ -30,15 +36,44 @@ pub(super) enum Packet {
     Records(Arc<Vec<Signed<Record>>>),
 }
 
+/// Bytes of a question by hash or round, about.
+const QUESTION_BYTES: u64 = 40;
+
 impl Packet {
+    /// How many bytes it is, and what for.
+    pub(super) fn bytes(&self, traffic: &Traffic) -> (Plane, u64) {
+        let length = |bytes: usize| bytes as u64;
+        match self {
+            Self::Run(message) => {
+                // The run's id and the counter do not change the length by more than a few bytes.
+                let wire = wire(message, RunId::from_bytes([0; 32]));
+                (Plane::Gossip, length(wire.to_bytes().len()))
+            }
+            Self::Wire(bytes) => (Plane::Gossip, length(bytes.len())),
+            Self::Blob { asked, bytes } => (traffic.plane_of(asked), length(bytes.len())),
+            Self::AskBlob(_) | Self::AskCertificates(_) => (Plane::Answers, QUESTION_BYTES),
+            Self::AskRecords(frontier) => (Plane::Answers, length(frontier.to_bytes().len())),
+            Self::Certificates(list) => {
+                (Plane::Answers, list.iter().map(|one| length(one.to_bytes().len())).sum())
+            }
+            Self::Claims(list) => (Plane::Answers, list.iter().map(|one| length(one.len())).sum()),
+            Self::Record(record) => (Plane::Gossip, length(record.bytes().len())),
+            Self::Records(list) => {
+                (Plane::Answers, list.iter().map(|one| length(one.bytes().len())).sum())
+            }
+        }
+    }
+
     /// A few words for the trace.
     pub(super) fn label(&self) -> String {
         match self {
             Self::Run(message) => describe(message),
             Self::AskBlob(hash) => format!("ask blob {}", hash.short()),
-            Self::Blob(bytes) => format!("blob of {} bytes", bytes.len()),
+            Self::Wire(bytes) => format!("{} bytes made up", bytes.len()),
+            Self::Blob { bytes, .. } => format!("blob of {} bytes", bytes.len()),
             Self::AskCertificates(round) => format!("ask certificates from r{round}"),
             Self::Certificates(list) => format!("{} certificates", list.len()),
+            Self::Claims(list) => format!("{} claimed certificates", list.len()),
             Self::Record(record) => format!("record {}", record.id().short()),
             Self::AskRecords(frontier) => {
                 format!("ask records beyond {} feeds", frontier.heads().len())

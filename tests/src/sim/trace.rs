@@ -10,24 +10,38 @@ use protocol::FileHash;
 /// Lines kept for a failure.
 const TAIL_LINES: usize = 32;
 
+/// What to do with the trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trail {
+    /// Keep its hash and its end.
+    Quiet,
+    /// Print all of it.
+    Print,
+    /// Keep the lines until they are taken.
+    Collect,
+}
+
 /// The trace so far.
 #[derive(Debug)]
 pub(super) struct Trace {
-    hash: FileHash,
+    hasher: blake3::Hasher,
     tail: VecDeque<String>,
-    prints: bool,
+    trail: Trail,
+    lines: Vec<String>,
 }
 
 impl Trace {
-    pub(super) fn new(prints: bool) -> Self {
-        Self { hash: FileHash::of(b""), tail: VecDeque::new(), prints }
+    pub(super) fn new(trail: Trail) -> Self {
+        Self { hasher: blake3::Hasher::new(), tail: VecDeque::new(), trail, lines: Vec::new() }
     }
 
     /// Takes the next line.
     pub(super) fn note(&mut self, line: String) {
-        self.hash = FileHash::of(&[self.hash.as_bytes(), line.as_bytes()].concat());
-        if self.prints {
-            println!("{line}");
+        self.hasher.update(line.as_bytes()).update(b"\n");
+        match self.trail {
+            Trail::Quiet => {}
+            Trail::Print => println!("{line}"),
+            Trail::Collect => self.lines.push(line.clone()),
         }
         if self.tail.len() == TAIL_LINES {
             self.tail.pop_front();
@@ -37,11 +51,16 @@ impl Trace {
 
     /// The hash over all lines.
     pub(super) fn hash(&self) -> FileHash {
-        self.hash
+        FileHash::from_bytes(*self.hasher.finalize().as_bytes())
     }
 
     /// The last lines.
     pub(super) fn tail(&self) -> Vec<String> {
         self.tail.iter().cloned().collect()
+    }
+
+    /// The lines collected since this was last asked.
+    pub(super) fn take_lines(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.lines)
     }
 }

@@ -17,10 +17,11 @@ use protocol::round::{
     Verdict, commit_id,
 };
 use protocol::update::{Update, look};
-use protocol::{CommitId, ContentId, FeedHead, FeedId, FileHash, Frontier, RecordId, Signed};
+use protocol::{CommitId, ContentId, FileHash, Frontier, Signed};
 use rand::Rng;
 
 use super::bus::{Bus, Outcome};
+use super::byzantine::Lie;
 use super::facts::PARAMETERS;
 use super::job::{Task, named_commits};
 use super::node::Node;
@@ -101,12 +102,13 @@ impl Node {
         let form = self.facts.spec.value().update_form();
         let update = Update::make(&form, self.key.public(), &delta, &mut [0.0; PARAMETERS]);
         let update = update.bytes().to_vec();
-        let (data, update, serves) = self.misbehave(data, update);
+        if self.liar.is_some() {
+            return Some(self.train_as_liar(bus, base, data, update));
+        }
         let trained =
             Trained { update: FileHash::of(&update), update_bytes: update.len() as u64, data };
-        if serves {
-            self.keep(bus, update);
-        }
+        let hash = self.keep(bus, update);
+        bus.traffic.is_update(hash);
         Some(trained)
     }
 
@@ -123,38 +125,16 @@ impl Node {
         }
         let data = commit_data(&used, &denials, gate.frontier(), &self.facts.policy);
         let frontier = live.ledger.frontier().to_bytes();
-        bus.refused += denials.len() as u64;
+        bus.counts.add("refused work", denials.len() as u64);
         bus.note(self.index, &format!("trains on {} works, {} refused", data.used, data.excluded));
         self.keep(bus, frontier);
         (data.used > 0).then_some((data, used))
     }
 
-    /// What a rogue trainer does at times: something that every steward must reject alike. Also
-    /// says whether it serves the update.
-    fn misbehave(&mut self, data: DataCommit, update: Vec<u8>) -> (DataCommit, Vec<u8>, bool) {
-        if self.facts.rogue != Some(self.index) || self.rng.random_bool(0.3) {
-            return (data, update, true);
-        }
-        let policy = FileHash::of(b"another");
-        match self.rng.random_range(0..5) {
-            0 => (data, vec![0xff; 20], true),
-            1 => (data, update, false),
-            2 => (DataCommit { policy, ..data }, update, true),
-            3 => (DataCommit { policy, ..data }, update, false),
-            _ => (DataCommit { frontier: Frontier::default().id(), ..data }, update, true),
-        }
-    }
-
-    /// What a rogue steward binds at times: a ledger with records that were never made.
-    fn forge(&mut self, frontier: Frontier) -> Frontier {
-        if self.facts.rogue != Some(self.index) || self.rng.random_bool(0.3) {
-            return frontier;
-        }
-        let feed = FeedId { author: self.key.public(), feed: 0 };
-        frontier.merge(&Frontier::new([FeedHead { feed, seq: 9, head: RecordId::of(b"none") }]))
-    }
-
     fn check(&self, commit: &Signed<UpdateCommit>, base: &Tip) -> Verdict {
+        if self.facts.has(Defect::SkipCheck) {
+            return Verdict::Good;
+        }
         let required = self.frontier(&base.frontier);
         let evidence = self.evidence(base, commit.clone());
         let Some((evidence, required)) = evidence.zip(required) else {
@@ -192,7 +172,7 @@ impl Node {
         let accepted = counted?;
         // The ledger may lack what the round before has bound; the next round must not.
         let known = self.live.as_ref()?.ledger.frontier().merge(&base.required);
-        let bound = self.forge(known);
+        let bound = self.bind_as_liar(bus, known);
         let frontier = self.keep(bus, bound.to_bytes());
         let (run, spec) = (self.facts.run, self.facts.spec.value());
         let room = base.room(spec);
@@ -204,12 +184,16 @@ impl Node {
         if self.facts.has(Defect::TrustRecords) {
             record.model_out = base.tip.model;
         }
+        self.falsify(bus, &mut record);
         Some(record)
     }
 
     fn verify(&mut self, bus: &mut Bus, record: &RoundRecord, tip: &Tip) -> Option<bool> {
-        if self.facts.has(Defect::TrustRecords) {
+        if self.facts.has(Defect::TrustRecords) || self.lies_now(bus, Lie::Yes, 0.8) {
             return Some(true);
+        }
+        if self.lies_now(bus, Lie::No, 0.8) {
+            return Some(false);
         }
         let base = self.base(tip)?;
         let bound = self.frontier(&record.frontier)?;
@@ -236,6 +220,7 @@ impl Node {
             Err(error) if error.is_missing() => None,
             Err(error) => {
                 bus.note(self.index, &format!("refuses {}: {error}", record.id().short()));
+                bus.counts.note("record refused");
                 Some(false)
             }
         }
