@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::round::check::check_terms;
-use protocol::round::{Accepted, Change, Rejected, RoundRecord, Tip, UpdateCommit};
+use protocol::round::{Accepted, Change, RejectReason, Rejected, RoundRecord, Tip, UpdateCommit};
 use protocol::{CommitId, FileHash, Signed};
 use rand::Rng;
 
@@ -237,7 +237,9 @@ impl Node {
                 needed.extend(record.changes.iter().map(|change| change.proof));
                 for commit in named_commits(record) {
                     needed.push(envelope_hash(commit));
-                    let named = self.commit(commit).into_iter();
+                    // Of a duplicate its trainer may never have shown more.
+                    let named = self.commit(commit).filter(|_| !is_duplicate(record, commit));
+                    let named = named.into_iter();
                     needed.extend(named.flat_map(|commit| self.named(base, commit)));
                 }
             }
@@ -301,6 +303,11 @@ impl Node {
         };
         least_ms * times
     }
+}
+
+fn is_duplicate(record: &RoundRecord, commit: CommitId) -> bool {
+    let duplicate = |entry: &Rejected| entry.reason == RejectReason::Duplicate;
+    record.rejected.iter().any(|entry| entry.commit == commit && duplicate(entry))
 }
 
 /// The commits that a record names.
