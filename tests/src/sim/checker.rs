@@ -51,8 +51,8 @@ pub(super) struct Checker {
     passed: BTreeSet<(usize, FileHash)>,
     commits: BTreeMap<(PublicKey, u64), CommitId>,
     slots: BTreeMap<Slot, FileHash>,
-    /// What the last sender would say after a crash, and the length of its journal.
-    twin: Option<((usize, usize), Twin)>,
+    /// What the last sender would say after a crash, with its round and the length of its journal.
+    twin: Option<((usize, u64, usize), Twin)>,
     pub(super) attempt_max: u64,
     pub(super) counts: Counts,
 }
@@ -275,7 +275,8 @@ impl Checker {
 
     /// Whether the sender, crashing now, would say the same again when it starts.
     fn would_say_again(&mut self, sender: &Sender<'_>, round: u64, hash: FileHash) -> Outcome {
-        let place = (sender.node, sender.journal.len());
+        // Where journals are cut in place, their lengths come again.
+        let place = (sender.node, round, sender.journal.len());
         if !(sender.node + sender.journal.len()).is_multiple_of(TWINS_IN) {
             return Ok(());
         }
