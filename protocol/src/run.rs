@@ -172,7 +172,7 @@ impl Message for RunSpec {
         in_range("rounds.count", self.rounds.count, 1, ROUNDS_MAX)?;
         in_range("rounds.updates_min", self.rounds.updates_min.into(), 1, UPDATES_MAX as u64)?;
         let waits = (ROUND_WAIT_MIN_MS, TRAIN_WAIT_MAX_MS, AGREE_WAIT_MAX_MS);
-        self.admission.check_enough(self.rounds.updates_min)?;
+        self.check_enough()?;
         in_range("rounds.train_ms", self.rounds.train_ms, waits.0, waits.1)?;
         in_range("rounds.agree_ms", self.rounds.agree_ms, waits.0, waits.2)?;
         self.aggregate.check(self.model.parameters)?;
@@ -182,6 +182,22 @@ impl Message for RunSpec {
 }
 
 impl RunSpec {
+    /// Whether as many updates as a round needs can ever come together.
+    fn check_enough(&self) -> Result<(), String> {
+        let Admission::Invited { trainers, vouches_max: 0 } = &self.admission.who else {
+            return Ok(());
+        };
+        let stewards = self.stewards.iter().filter(|steward| !self.invites(steward)).count();
+        let (welcome, updates_min) = (trainers.len() + stewards, self.rounds.updates_min);
+        if welcome < updates_min as usize {
+            return Err(format!(
+                "rounds.updates_min is {updates_min}, but only {welcome} nodes may train and nobody \
+                 may invite more: no round could ever be certified"
+            ));
+        }
+        Ok(())
+    }
+
     /// What every update of the run looks like.
     pub fn update_form(&self) -> UpdateForm {
         let parameters = self.model.parameters as usize;
@@ -214,22 +230,6 @@ impl AdmissionSpec {
         in_range("admission.trainers", trainers.len() as u64, 0, TRAINERS_INVITED_MAX as u64)?;
         in_range("admission.vouches_max", (*vouches_max).into(), 0, VOUCHES_MAX.into())?;
         sorted_once("admission.trainers", trainers)
-    }
-
-    /// Whether so many updates can ever come together.
-    fn check_enough(&self, updates_min: u32) -> Result<(), String> {
-        match &self.who {
-            Admission::Invited { trainers, vouches_max: 0 }
-                if trainers.len() < updates_min as usize =>
-            {
-                let invited = trainers.len();
-                Err(format!(
-                    "rounds.updates_min is {updates_min}, but only {invited} trainers are invited \
-                     and nobody may invite more: no round could ever be certified"
-                ))
-            }
-            _ => Ok(()),
-        }
     }
 }
 
@@ -406,6 +406,21 @@ pub(crate) mod tests {
         let mut bad = good;
         bad.name = "../etc".into();
         assert!(bad.check(&key.public()).expect_err("a path").contains("name is \"../etc\""));
+    }
+
+    #[test]
+    fn a_spec_that_could_never_certify_a_round_is_refused() {
+        let [steward, trainer] = [1, 2].map(|seed| SecretKey::from_seed(&[seed; 32]).public());
+        let mut run = spec(&[steward]);
+        let who = |vouches_max| Admission::Invited { trainers: vec![trainer], vouches_max };
+        run.admission.who = who(0);
+        run.rounds.updates_min = 2;
+        assert_eq!(run.check(&steward), Ok(()), "the steward may train, too");
+        run.rounds.updates_min = 3;
+        let said = run.check(&steward).expect_err("two at most");
+        assert!(said.starts_with("rounds.updates_min is 3, but only 2 nodes may train"), "{said}");
+        run.admission.who = who(1);
+        assert_eq!(run.check(&steward), Ok(()));
     }
 
     #[test]

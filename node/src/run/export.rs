@@ -103,20 +103,20 @@ pub(crate) async fn export(
     updates: bool,
     progress: &ProgressSender,
 ) -> Result<Exported, ExportError> {
-    let mut folder = Folder::new(out)?;
     let count = desk.spec.value().rounds.count;
     let mut chain = Chain::from_start(desk);
     let mut log = String::new();
-    while let Some((certificate, tip)) = chain.next().await? {
+    // A directory is made only for something.
+    let mut next = Some(chain.next().await?.ok_or(ExportError::Empty)?);
+    let mut folder = Folder::new(out)?;
+    while let Some((certificate, tip)) = next {
         let view = log_view(desk, &certificate).await?;
         log += &(serde_json::to_string(&view).expect("a log is always JSON") + "\n");
         write_round(desk, &mut folder, &certificate, updates).await?;
         progress.send("writing", tip.round, Some(count), "rounds");
+        next = chain.next().await?;
     }
     let tip = chain.tip();
-    if tip.round == 0 {
-        return Err(ExportError::Empty);
-    }
     folder.written.rounds = tip.round;
     folder.write("log.jsonl", log.as_bytes())?;
     folder.write("roster.cbor", &tip.roster.to_bytes())?;

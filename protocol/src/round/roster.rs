@@ -127,10 +127,12 @@ impl Roster {
 
     /// Whether a word of this trainer is heard: not removed, and welcome without an invitation.
     pub fn welcomes(&self, spec: &RunSpec, trainer: &PublicKey) -> bool {
-        match (self.member(trainer), &spec.admission.who) {
-            (Some(member), _) => !member.removed,
-            (None, Admission::Open) => true,
-            (None, Admission::Invited { trainers, .. }) => trainers.binary_search(trainer).is_ok(),
+        match self.member(trainer) {
+            Some(member) => !member.removed,
+            None => {
+                let is_open = spec.admission.who == Admission::Open;
+                is_open || spec.invites(trainer) || self.is_steward(trainer)
+            }
         }
     }
 
@@ -161,10 +163,10 @@ impl Roster {
             Some(_) => return Ok(None),
             None => {}
         }
-        let Admission::Invited { trainers, vouches_max } = &spec.admission.who else {
+        let Admission::Invited { vouches_max, .. } = &spec.admission.who else {
             return Ok(None);
         };
-        if trainers.binary_search(&trainer).is_ok() {
+        if spec.invites(&trainer) || self.is_steward(&trainer) {
             return Ok(None);
         }
         let bytes = commit.value().invitation.as_ref().ok_or(RejectReason::NotInvited)?;

@@ -66,6 +66,7 @@ fn an_invitation_opens_the_door_as_often_as_its_signer_may_vouch() {
     let roster = Roster::start(spec.value());
     let admit = |seed, by| roster.admit(spec.value(), &commit_of(&spec, seed, by));
     assert_eq!(admit(2, None), Ok(None), "invited by the spec");
+    assert_eq!(admit(1, None), Ok(None), "a steward");
     assert_eq!(admit(3, None), Err(RejectReason::NotInvited));
     assert_eq!(admit(3, Some(1)), Ok(Some(key(1).public())), "by a steward");
     assert_eq!(admit(3, Some(2)), Ok(Some(key(2).public())), "by a trainer that the spec invites");
