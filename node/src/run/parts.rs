@@ -60,9 +60,16 @@ impl RunBook {
         Err(RunError::NotInvited { run: desk.spec.value().name.clone(), node })
     }
 
+    /// The driver of a run in which something can still change.
+    async fn follow_unfinished(&self, run: RunId) -> Result<Driver, RunError> {
+        let driver = self.follow(run).await?;
+        let snapshot = driver.snapshot().await.ok_or(RunError::Stopped)?;
+        if snapshot.finished { Err(RunError::Finished) } else { Ok(driver) }
+    }
+
     /// An invitation to a run for `trainer`, as text, by this node.
     pub(crate) async fn invite(&self, run: RunId, trainer: PublicKey) -> Result<String, RunError> {
-        let driver = self.follow(run).await?;
+        let driver = self.follow_unfinished(run).await?;
         let (spec, roster) = (driver.desk().spec.value(), driver.roster());
         let Admission::Invited { vouches_max, .. } = &spec.admission.who else {
             return Err(RunError::Open);
@@ -83,7 +90,7 @@ impl RunBook {
 
     /// Moves, as a steward of the run, that something changes.
     pub(crate) async fn moves(&self, run: RunId, what: What) -> Result<Driver, RunError> {
-        let driver = self.follow(run).await?;
+        let driver = self.follow_unfinished(run).await?;
         let roster = driver.roster();
         if !roster.is_steward(&self.key.public()) {
             return Err(RunError::NoSteward);

@@ -115,6 +115,8 @@ fn trainers_are_invited_and_removed_and_stewards_appointed_and_dismissed() {
     let watches = [ada, bob, &dora].map(|node| node.watch(&run));
     join(ada, &run);
     watches.into_iter().for_each(Watch::finish);
+    let said = ada.refuses(&["run", "motion", &run, "dismiss", &bob.key], 1);
+    assert!(said.contains("finished"), "{said}");
     log_shows_it(dir, &dora, &run);
     audits(dir, &[ada, bob, &dora], &run);
 }
