@@ -140,7 +140,7 @@ fn many_nodes_hold() {
 #[test]
 fn gossip_of_a_node_is_bounded_by_its_neighbours() {
     let mean = |nodes: usize| {
-        let (report, traffic) = measure(0, &Scenario::mesh(nodes)).unwrap();
+        let (report, traffic) = measure(0, &Scenario::mesh(nodes)).expect("nothing goes wrong");
         assert_eq!(report.rounds, 2);
         traffic.of(0..nodes, Plane::Gossip).0.sent
     };
@@ -153,17 +153,18 @@ fn gossip_of_a_node_is_bounded_by_its_neighbours() {
 fn one_seed_has_one_trace() {
     for seed in [1, 2, 3] {
         let [one, two] = [(); 2].map(|()| run(seed, &Scenario::small(), Trail::Quiet));
-        assert_eq!(one.unwrap(), two.unwrap(), "seed {seed} differs from itself");
+        let (one, two) = (one.expect("the seed holds"), two.expect("the seed holds"));
+        assert_eq!(one, two, "seed {seed} differs from itself");
     }
-    let other = run(4, &Scenario::small(), Trail::Quiet).unwrap().1;
-    assert_ne!(run(1, &Scenario::small(), Trail::Quiet).unwrap().1, other);
+    let trace = |seed| run(seed, &Scenario::small(), Trail::Quiet).expect("the seed holds").1;
+    assert_ne!(trace(1), trace(4));
 }
 
 #[test]
 fn a_run_event_by_event_is_the_same_run() {
     let scenario = Scenario::small();
     let case = Case { without: [1].into(), rounds: Some(2), ..Case::of(5) };
-    let at_once = run_case(&case, &scenario, Trail::Quiet).unwrap();
+    let at_once = run_case(&case, &scenario, Trail::Quiet).expect("the seed holds");
     let mut replay = Replay::new(&case, &scenario);
     assert!(replay.faults().iter().all(|fault| fault.index != 1));
     let mut lines = 0;
@@ -203,10 +204,10 @@ fn a_crash_at_every_persist_is_got_over() {
                 assert!(nth > 4, "n{node} journals {nth} entries");
                 return;
             }
-            *crashes.lock().unwrap() += 1;
+            *crashes.lock().expect("no thread panics") += 1;
         }
     });
-    let crashes = crashes.into_inner().unwrap();
+    let crashes = crashes.into_inner().expect("no thread panics");
     println!("{crashes} crashes, each at another entry");
     assert!(crashes > 40, "{crashes}");
 }
@@ -269,21 +270,21 @@ fn accord_sim(arguments: &[&str]) -> (Option<i32>, String) {
 fn the_program_says_how_it_ended() {
     let (code, text) = accord_sim(&["--scenario", "lone", "--seeds", "3", "--json"]);
     assert_eq!(code, Some(0), "{text}");
-    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&text).expect("one JSON value");
     assert_eq!(value["seeds"], 3);
     assert_eq!(value["failures"].as_array().map(Vec::len), Some(0));
 
     let planted = ["--plant", "SkipGate", "--seeds", "1", "--json", "--tries", "5"];
     let (code, text) = accord_sim(&planted);
     assert_eq!(code, Some(1), "{text}");
-    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&text).expect("one JSON value");
     assert_eq!(value["failures"][0]["rule"], "Consent");
     // The command that it prints shows the same.
-    let replay = value["failures"][0]["replay"].as_str().unwrap();
-    let (_, arguments) = replay.split_once("-- ").unwrap();
+    let replay = value["failures"][0]["replay"].as_str().expect("a command");
+    let (_, arguments) = replay.split_once("-- ").expect("arguments");
     let (code, text) = accord_sim(&arguments.split(' ').collect::<Vec<_>>());
     assert_eq!(code, Some(1));
-    assert!(text.lines().last().unwrap().starts_with("Consent: "), "{text}");
+    assert!(text.lines().last().is_some_and(|line| line.starts_with("Consent: ")), "{text}");
 
     for wrong in
         [&["--scenario", "none"][..], &["--without", "1"], &["--seed", "1", "--seeds", "2"]]

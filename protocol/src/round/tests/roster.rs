@@ -74,8 +74,8 @@ fn an_invitation_opens_the_door_as_often_as_its_signer_may_vouch() {
     // Two at once by one voucher: the lower commit id comes in.
     let commits = [3, 4].map(|seed| commit_of(&spec, seed, Some(1)));
     let entries = roster.entries(spec.value(), 1, &commits);
-    let first = commits.iter().map(commit_id).min();
-    assert_eq!(entries.iter().map(|entry| entry.commit).collect::<Vec<_>>(), [first.unwrap()]);
+    let first = commits.iter().map(commit_id).min().expect("there are two");
+    assert_eq!(entries.iter().map(|entry| entry.commit).collect::<Vec<_>>(), [first]);
     let after = roster.after(1, &entries, &[], &[]).expect("it fits");
     let late = commit_of(&spec, 5, Some(1));
     assert_eq!(after.admit(spec.value(), &late), Err(RejectReason::VouchedOut));
