@@ -234,7 +234,7 @@ def check_round(body, _):
         agreed, _ = certified(handover, run_id, stewards)
         need(before < agreed["round"] < decode(certificate)["record"]["round"], "handovers out of order")
         before = agreed["round"]
-        for what, key in (list(change["what"].items())[0] for change in agreed["changes"]):
+        for what, key in (list(change["what"].items())[0] for change in agreed["parts"]["changes"]):
             if what in ("appoint", "dismiss"):
                 need((key in stewards) == (what == "dismiss"), "a handover that does not fit")
                 stewards ^= {key}

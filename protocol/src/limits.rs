@@ -53,8 +53,8 @@ pub const POLICY_BYTES_MAX: u64 = 4_096;
 pub const PRESENCE_BYTES_MAX: usize = 512;
 /// An update commit's envelope in bytes.
 pub const COMMIT_BYTES_MAX: usize = 4_096;
-/// A round record in bytes: `UPDATES_MAX` accepted and as many rejected, by hash.
-pub const ROUND_RECORD_BYTES_MAX: usize = 196_608;
+/// A round record in bytes: `UPDATES_MAX` accepted and as many rejected, by hash, and what audits found.
+pub const ROUND_RECORD_BYTES_MAX: usize = 229_376;
 /// A proposal's envelope in bytes: a round record and little else.
 pub const PROPOSAL_BYTES_MAX: usize = ROUND_RECORD_BYTES_MAX + 1_024;
 /// A vote's envelope in bytes.
@@ -78,6 +78,27 @@ pub const ROSTER_BYTES_MAX: usize = 16 << 20;
 pub const VOUCHES_MAX: u32 = 4_096;
 /// Updates that must have counted before a trainer has its full weight, as a spec may say.
 pub const PROBATION_ROUNDS_MAX: u32 = 1_000;
+/// Audits of work in one round, as a spec may say; also the reports that one record names.
+pub const AUDITS_MAX: u32 = 64;
+/// Rounds after which nobody asks any more what an audit found: where rounds are quick, audits take many.
+pub const AUDIT_ROUNDS_MAX: u64 = 64;
+/// Samples on which one audit evaluates an update: enough to tell good from bad, few enough to not be felt.
+pub const HOLDOUT_SAMPLES_MAX: u64 = 1_024;
+/// Segments of a trace.
+pub const TRACE_SEGMENTS_MAX: u32 = 64;
+/// A trace in bytes.
+pub const TRACE_BYTES_MAX: usize = 4_096;
+/// How far training again may end from what a trainer has shown, in millionths of how far it moved: floats
+/// of two machines come within a thousandth, another training nowhere near.
+pub const RETRAINING_DISTANCE_MAX_MICRO: u32 = 50_000;
+/// A report's envelope in bytes.
+pub const REPORT_BYTES_MAX: usize = 1_024;
+/// The cosine, in thousandths, from which two updates of a round are named as alike: those of honest
+/// trainers stay below it even where all have like data (docs/benchmarks.md), copies with a third of noise do
+/// not.
+pub const ALIKE_MIN_MILLI: u32 = 950;
+/// Pairs of alike updates that a record names; the most alike, if there are more.
+pub const ALIKE_MAX: usize = 64;
 /// Motions of one steward that a node keeps at once.
 pub const MOTIONS_PER_STEWARD_MAX: usize = 8;
 /// A certificate in bytes: a round record and one signature of each steward.

@@ -12,11 +12,11 @@ use crate::envelope::{Message, Signed};
 use crate::id::{FileHash, RoundId, RunId};
 use crate::key::PublicKey;
 use crate::limits::{
-    AGREE_WAIT_MAX_MS, BATCH_SAMPLES_MAX, INVITATION_BYTES_MAX, LEARNING_RATE_MAX_MICRO,
-    LOCAL_EPOCHS_MAX, LOCAL_STEPS_MAX, MOMENTUM_MAX_MICRO, NAME_BYTES_MAX, NORM_MAX_MILLI,
-    PARAMETERS_MAX, POLICY_BYTES_MAX, PRESENCE_BYTES_MAX, PROBATION_ROUNDS_MAX, ROUND_WAIT_MIN_MS,
-    ROUNDS_MAX, RUN_SPEC_BYTES_MAX, STEWARDS_MAX, TRAIN_WAIT_MAX_MS, TRAINERS_INVITED_MAX,
-    UPDATES_MAX, VOUCHES_MAX, WEIGHT_MAX, WEIGHTS_HEADER_BYTES_MAX,
+    AGREE_WAIT_MAX_MS, AUDITS_MAX, BATCH_SAMPLES_MAX, INVITATION_BYTES_MAX,
+    LEARNING_RATE_MAX_MICRO, LOCAL_EPOCHS_MAX, LOCAL_STEPS_MAX, MOMENTUM_MAX_MICRO, NAME_BYTES_MAX,
+    NORM_MAX_MILLI, PARAMETERS_MAX, POLICY_BYTES_MAX, PRESENCE_BYTES_MAX, PROBATION_ROUNDS_MAX,
+    ROUND_WAIT_MIN_MS, ROUNDS_MAX, RUN_SPEC_BYTES_MAX, STEWARDS_MAX, TRAIN_WAIT_MAX_MS,
+    TRAINERS_INVITED_MAX, UPDATES_MAX, VOUCHES_MAX, WEIGHT_MAX, WEIGHTS_HEADER_BYTES_MAX,
 };
 use crate::update::{Encoding, UpdateForm};
 
@@ -96,6 +96,8 @@ pub struct RoundSpec {
     pub train_ms: u64,
     /// The first timeout of each step of agreement, in milliseconds; it grows with each attempt.
     pub agree_ms: u64,
+    /// How many of a round's updates are looked at by other trainers once it is certified.
+    pub audits: u32,
 }
 
 /// What updates look like and how they become a model.
@@ -175,6 +177,7 @@ impl Message for RunSpec {
         self.check_enough()?;
         in_range("rounds.train_ms", self.rounds.train_ms, waits.0, waits.1)?;
         in_range("rounds.agree_ms", self.rounds.agree_ms, waits.0, waits.2)?;
+        in_range("rounds.audits", self.rounds.audits.into(), 0, AUDITS_MAX.into())?;
         self.aggregate.check(self.model.parameters)?;
         self.local.check()?;
         in_range("consent.policy (bytes)", self.consent.policy.len() as u64, 1, POLICY_BYTES_MAX)
@@ -371,7 +374,13 @@ pub(crate) mod tests {
             },
             stewards,
             admission: AdmissionSpec { who: Admission::Open, probation_rounds: 0 },
-            rounds: RoundSpec { count: 3, updates_min: 1, train_ms: 1_000, agree_ms: 100 },
+            rounds: RoundSpec {
+                count: 3,
+                updates_min: 1,
+                train_ms: 1_000,
+                agree_ms: 100,
+                audits: 2,
+            },
             aggregate: AggregateSpec {
                 update: Encoding::Int8,
                 step: Some(Encoding::Int8),

@@ -24,8 +24,8 @@ use protocol::log::witness::AddCheckpoint;
 use protocol::log::{Checkpoint, Note, VerifierKey};
 use protocol::manifest::{Head, Manifest};
 use protocol::round::{
-    Certificate, Equivocation, Motion, Proposal, Resolution, Roster, RoundRecord, UpdateCommit,
-    Vote, Wire,
+    Certificate, Equivocation, Motion, Proposal, Report, Resolution, Roster, RoundRecord, Trace,
+    UpdateCommit, Vote, Wire,
 };
 use protocol::run::{Invitation, Presence, RunSpec};
 use protocol::update::{Encoding, Update, UpdateForm};
@@ -81,6 +81,7 @@ pub const DECODERS: &[(&str, Decoder)] = &[
     ("question", |bytes| Some(Question::from_bytes(bytes).ok()?.to_bytes())),
     ("record", message::<Record>),
     ("remark", |bytes| Some(Remark::from_bytes(bytes).ok()?.to_bytes())),
+    ("report", message::<Report>),
     ("resolution", value::<Resolution>),
     ("roster", |bytes| Some(Roster::from_bytes(bytes).ok()?.to_bytes())),
     ("round_record", value::<RoundRecord>),
@@ -95,6 +96,7 @@ pub const DECODERS: &[(&str, Decoder)] = &[
         assert!(prints.fingerprints().is_sorted_by(|a, b| a < b));
         Some(bytes.to_vec())
     }),
+    ("trace", |bytes| Some(Trace::from_bytes(bytes).ok()?.to_bytes())),
     ("update", update),
     ("vote", message::<Vote>),
     ("weights", |bytes| Some(Weights::from_bytes(bytes).ok()?.to_bytes())),

@@ -5,16 +5,17 @@
 use consent::{Policy, Silence};
 use protocol::aggregate::{Outer, Rule};
 use protocol::round::{
-    Accepted, Cause, Certificate, Change, DataCommit, Equivocation, Motion, Phase, Precommit,
-    Proposal, RejectReason, Rejected, Resolution, Roster, RoundRecord, RunMessage, UpdateCommit,
-    Vote, What, commit_id,
+    Accepted, Alike, Cause, Certificate, Change, DataCommit, Equivocation, Findings, Holdout,
+    Motion, Outcome, Parts, Phase, Precommit, Proposal, RejectReason, Rejected, Report, Reported,
+    Resolution, Retraining, Roster, RoundRecord, RunMessage, Trace, UpdateCommit, Vote, What,
+    commit_id,
 };
 use protocol::run::{
     Admission, AdmissionSpec, AggregateSpec, ConsentSpec, Invitation, LocalSpec, ModelSpec,
     RoundSpec, RunSpec, Work, genesis, run_id,
 };
 use protocol::update::{Encoding, Update, UpdateForm};
-use protocol::{CommitId, FileHash, Frontier, PublicKey, SecretKey, Signed, codec};
+use protocol::{CommitId, FileHash, Frontier, PublicKey, RoundId, RunId, SecretKey, Signed, codec};
 
 /// Parameters of the model.
 const PARAMETERS: usize = 300;
@@ -66,6 +67,7 @@ fn commit(spec: &Signed<RunSpec>, key: &SecretKey) -> Signed<UpdateCommit> {
         update_bytes: 334,
         data,
         invitation: Some(vec![1, 2, 3].into()),
+        trace: Some(FileHash::of(b"trace")),
     };
     Signed::sign(commit, key)
 }
@@ -99,8 +101,25 @@ fn record(spec: &Signed<RunSpec>, commit: &Signed<UpdateCommit>) -> RoundRecord 
         model_out: FileHash::of(b"model"),
         outer_out: FileHash::of(b"state"),
         step: Some(FileHash::of(b"step")),
-        changes: vec![Change { what, cause: Cause::Motion, proof }],
-        roster: FileHash::of(b"roster"),
+        found: Findings {
+            alike: vec![Alike {
+                one: CommitId::of(b"one"),
+                other: CommitId::of(b"other"),
+                cosine_milli: 987,
+            }],
+            reports: vec![Reported {
+                round: 1,
+                auditor: other(4),
+                trainer: other(5),
+                report: FileHash::of(b"report"),
+                passed: Some(true),
+                matched: None,
+            }],
+        },
+        parts: Parts {
+            changes: vec![Change { what, cause: Cause::Motion, proof }],
+            roster: FileHash::of(b"roster"),
+        },
     }
 }
 
@@ -132,14 +151,48 @@ fn parts(
     let motion = Signed::sign(Motion { run, serial: 4, what: What::Dismiss(other(3)) }, key);
     let invitation = Signed::sign(Invitation { run, trainer: other(3) }, key);
     let roster = Roster::start(spec.value());
-    let roster = roster.after(1, &record.accepted, &[], &record.changes).expect("it fits");
+    let (rejected, found) = (vec![], Findings::default());
+    let record = RoundRecord { rejected, found, ..record.clone() };
+    let roster = roster.after(&record).expect("it fits");
     vec![
         ("motion", motion.bytes().to_vec()),
         ("resolution", Resolution::new([&motion]).to_bytes()),
         ("invitation", invitation.bytes().to_vec()),
         ("equivocation", equivocation(vote, key)),
         ("roster", roster.to_bytes()),
+        ("report", report(run, key).bytes().to_vec()),
+        ("trace", trace().to_bytes()),
     ]
+}
+
+fn report(run: RunId, key: &SecretKey) -> Signed<Report> {
+    let samples_root = FileHash::of(b"samples");
+    let holdout = Holdout {
+        samples_root,
+        samples: 7,
+        before_micro: 900,
+        after_micro: 800,
+        control_micro: Some(850),
+    };
+    let outcome = Outcome::Distance(12);
+    let report = Report {
+        run,
+        round: 3,
+        record: RoundId::of(b"record"),
+        commit: CommitId::of(b"commit"),
+        holdout: Some(holdout),
+        retraining: Some(Retraining { segments: 8, segment: 5, outcome }),
+    };
+    Signed::sign(report, key)
+}
+
+fn trace() -> Trace {
+    Trace {
+        rows: FileHash::of(b"rows"),
+        residual: Some(FileHash::of(b"residual")),
+        segment_steps: 25,
+        states: vec![FileHash::of(b"one"), FileHash::of(b"two")],
+    }
 }
 
 /// Two votes of one steward in one place, in the order that counts.
@@ -165,7 +218,13 @@ pub fn plain_spec(stewards: Vec<PublicKey>, policy: &Policy) -> RunSpec {
         },
         stewards,
         admission: AdmissionSpec { who: Admission::Open, probation_rounds: 2 },
-        rounds: RoundSpec { count: 3, updates_min: 1, train_ms: 60_000, agree_ms: 1_000 },
+        rounds: RoundSpec {
+            count: 3,
+            updates_min: 1,
+            train_ms: 60_000,
+            agree_ms: 1_000,
+            audits: 2,
+        },
         aggregate: AggregateSpec {
             update: Encoding::TopK { per_chunk: 64 },
             step: Some(Encoding::Int8),

@@ -27,8 +27,8 @@ use protocol::log::tree::{HashSource, root};
 use protocol::log::vkey::Algorithm;
 use protocol::log::{Checkpoint, SignedCheckpoint, SigningKey, TreeHash, cosignature};
 use protocol::round::{
-    Accepted, Cause, Certificate, Change, DataCommit, Phase, Precommit, RoundRecord, UpdateCommit,
-    Vote, What, commit_id,
+    Accepted, Cause, Certificate, Change, DataCommit, Findings, Parts, Phase, Precommit,
+    RoundRecord, UpdateCommit, Vote, What, commit_id,
 };
 use protocol::run::{ModelSpec, RunSpec, genesis, run_id};
 use protocol::{
@@ -162,6 +162,7 @@ impl Round {
             update_bytes: 6,
             data,
             invitation: None,
+            trace: None,
         };
         let commit = Signed::sign(commit, &key(7));
         let accepted = vec![Accepted {
@@ -183,15 +184,18 @@ impl Round {
             model_out: FileHash::of(b"out"),
             outer_out: FileHash::of(b"outer"),
             step: None,
-            changes: vec![],
-            roster: FileHash::of(b"roster"),
+            found: Findings::default(),
+            parts: Parts { changes: vec![], roster: FileHash::of(b"roster") },
         };
         let certificate = certify(record.clone(), &stewards);
         // The same a round later, when one of the stewards has left and another come.
         let change = |what| Change { what, cause: Cause::Motion, proof: FileHash::of(b"proof") };
         let (left, came) = (key(5).public(), key(9).public());
         let changes = vec![change(What::Appoint(came)), change(What::Dismiss(left))];
-        let handover = certify(RoundRecord { changes, ..record.clone() }, &stewards);
+        let handover = certify(
+            RoundRecord { parts: Parts { changes, ..record.parts.clone() }, ..record.clone() },
+            &stewards,
+        );
         let handed_over = certify(RoundRecord { round: 2, ..record }, &[3u8, 4, 9].map(key));
         Self { spec, commit, certificate, handover, handed_over, frontier, used, denials }
     }

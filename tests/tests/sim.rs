@@ -209,7 +209,7 @@ fn a_crash_at_every_persist_is_got_over() {
     });
     let crashes = crashes.into_inner().expect("no thread panics");
     println!("{crashes} crashes, each at another entry");
-    assert!(crashes > 40, "{crashes}");
+    assert!(crashes > 30, "{crashes}");
 }
 
 /// A checker that never objects would pass everything above.
@@ -225,7 +225,7 @@ fn planted_mistakes_are_found() {
         (Defect::TrustVotes, &[Rule::SignedOnce, Rule::Recomputes, Rule::Ends][..]),
         (Defect::TrustCertificates, &[Rule::Opens][..]),
         (Defect::TrustBytes, &[Rule::Ends, Rule::Restores][..]),
-        (Defect::SkipCheck, &[Rule::Consent, Rule::Ends][..]),
+        (Defect::SkipCheck, &[Rule::Recomputes, Rule::Consent, Rule::Ends][..]),
         (Defect::TooManyLiars, &[Rule::OneRecord][..]),
     ];
     assert_eq!(planted.map(|(defect, _)| defect), Defect::ALL);

@@ -12,6 +12,8 @@ pub mod device;
 pub mod evaluate;
 pub mod local;
 pub mod model;
+mod momentum;
+pub mod session;
 pub mod snapshot;
 
 pub use data::{Admission, Admitted, Table, TableError, TableFault, TableOptions};
@@ -19,4 +21,5 @@ pub use device::{Device, DeviceError};
 pub use evaluate::{ClassScore, EvaluateError, Evaluation, evaluate};
 pub use local::{LocalOptions, LocalResult, Progress, TrainError, train};
 pub use model::{ConfigError, Model, ModelConfig, ModelError};
+pub use session::{Session, State};
 pub use snapshot::{SnapshotError, pickle_reason, read_weights};

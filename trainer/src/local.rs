@@ -10,24 +10,15 @@
 
 use std::ops::ControlFlow;
 
-use burn::nn::loss::CrossEntropyLossConfig;
-use burn::optim::momentum::MomentumConfig;
-use burn::optim::{GradientsParams, SgdConfig};
 use consent::permit::TrainOther;
 use protocol::limits::{BATCH_SAMPLES_MAX, LOCAL_EPOCHS_MAX, LOCAL_STEPS_MAX};
 use protocol::run::{LocalSpec, Work};
 use protocol::weights::Weights;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
 
-use crate::data::split::shuffle;
-use crate::data::{Admitted, Batch};
+use crate::data::Admitted;
 use crate::device::Device;
-use crate::model::{Model, ModelConfig, ModelError};
-
-/// A step's loss, in nats, beyond which nothing is learnt any more; guessing among 65,536 classes
-/// costs 11.
-const LOSS_MAX: f32 = 1000.0;
+use crate::model::{ModelConfig, ModelError};
+use crate::session::Session;
 
 /// How to train in one round.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -124,60 +115,9 @@ pub fn train(
     device: &Device,
     mut progress: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<LocalResult, TrainError> {
-    options.check()?;
-    if !config.fits(admitted.names()) {
-        return Err(TrainError::Data);
-    }
-    let (draw, scaling) = (admitted.draw(), config.scaling());
-    if draw.len() == 0 {
-        return Err(TrainError::NoSamples);
-    }
-    let device = device.autodiff();
-    let mut model = Model::with_weights(config, base, &device)?;
-    let cross_entropy = CrossEntropyLossConfig::new().init(&device);
-    let mut optimizer = options.optimizer().init();
-    let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
-    let mut order: Vec<usize> = (0..draw.len()).collect();
-    let steps_each = order.chunks(options.batch_samples).len() as u64;
-    let steps = match options.work {
-        Work::Epochs(epochs) => u64::from(epochs) * steps_each,
-        Work::Steps(steps) => u64::from(steps),
-    };
-    let (mut step, mut loss_sum, mut seen) = (0, 0.0, 0);
-    while step < steps {
-        shuffle(&mut order, &mut rng);
-        (loss_sum, seen) = (0.0, 0);
-        let left = usize::try_from(steps - step).unwrap_or(usize::MAX);
-        for picks in order.chunks(options.batch_samples).take(left) {
-            let batch = Batch::new(&draw, picks, &scaling, &device);
-            let loss = cross_entropy.forward(model.forward(batch.inputs), batch.targets);
-            let gradients = GradientsParams::from_grads(loss.backward(), &model);
-            let loss = loss
-                .try_into_scalar::<f32>()
-                .map_err(|error| TrainError::Device(error.to_string()))?;
-            step += 1;
-            if !loss.is_finite() || loss > LOSS_MAX {
-                return Err(TrainError::Diverged { step, steps, loss });
-            }
-            loss_sum += f64::from(loss) * picks.len() as f64;
-            seen += picks.len();
-            model = optimizer.step(options.learning_rate, model, gradients);
-            if progress(Progress { step, steps, loss }).is_break() {
-                return Err(TrainError::Stopped { step, steps });
-            }
-        }
-    }
-    let loss = loss_sum / seen as f64;
-    let trained = model.weights().map_err(|error| match error {
-        ModelError::Weights(_) => TrainError::Diverged { step, steps, loss: loss as f32 },
-        other => TrainError::Model(other),
-    })?;
-    let pairs = trained.values().iter().zip(base.values());
-    Ok(LocalResult {
-        delta: pairs.map(|(trained, base)| trained - base).collect(),
-        samples: draw.len() as u64,
-        loss_micro: (loss * 1e6) as u64,
-    })
+    let mut session = Session::new(config, base, admitted, options, device)?;
+    session.advance(session.steps(), &mut progress)?;
+    session.result(base)
 }
 
 impl LocalOptions {
@@ -215,17 +155,13 @@ impl LocalOptions {
         let momentum_holds = (0.0..1.0).contains(&momentum);
         within("the momentum", momentum_holds, momentum, "from 0 to below 1".into())
     }
-
-    fn optimizer(&self) -> SgdConfig {
-        let momentum = MomentumConfig::new().with_momentum(self.momentum).with_dampening(0.0);
-        SgdConfig::new().with_momentum((self.momentum > 0.0).then_some(momentum))
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::data::{Table, TableOptions};
+    use crate::model::Model;
     use consent::{Gate, Ledger, Policy, Silence};
 
     const OPTIONS: LocalOptions = LocalOptions {

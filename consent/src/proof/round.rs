@@ -186,7 +186,7 @@ impl RoundProof {
                 return Err(RoundProofError::Handover);
             }
             before = record.round;
-            stewards = stewards_after(&stewards, &record.changes)
+            stewards = stewards_after(&stewards, &record.parts.changes)
                 .map_err(|_| RoundProofError::Handover)?;
         }
         Ok(stewards)

@@ -22,8 +22,9 @@ pub use run::{
     RunView, UpdateView,
 };
 pub use run_act::{
-    ChangeName, ForkView, LogChange, LogHashes, LogUpdate, LogView, MemberView, MembersView,
-    MotionView, RunAct, RunActReply, RunActRequest,
+    AuditsView, ChangeName, ForkView, LogAlike, LogChange, LogFindings, LogFound, LogHashes,
+    LogReport, LogUpdate, LogView, MemberView, MembersView, MotionView, RunAct, RunActReply,
+    RunActRequest,
 };
 pub use scan::{ScanColumns, ScanItem, ScanReply, ScanRequest, ScanSite};
 pub use terms::{ExportReply, ExportRequest, ImportRequest};

@@ -213,7 +213,7 @@ async fn progress_arrives_before_the_result() {
     let request = RunActRequest { run: "a run".into(), act: RunAct::Follow };
     let followed = running.client.run_act(&request, drop).await.expect("followed");
     assert!(matches!(followed, RunActReply::Followed { name, .. } if name == "a run"));
-    let join = JoinRequest { data: "d.csv".to_owned(), invitation: None };
+    let join = JoinRequest { data: "d.csv".to_owned(), shows: false, invitation: None };
     let joined = running.client.join("run", &join).await.expect("joined");
     assert_eq!(joined.name, "run on d.csv");
     assert_eq!(running.client.leave("run").await.expect("left").name, "run");

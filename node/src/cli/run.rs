@@ -48,8 +48,8 @@ enum Event<'a> {
 pub(super) async fn act(context: &Context, verb: RunVerb) -> Result<(), CliError> {
     match verb {
         RunVerb::Create { spec } => create(context, &spec).await,
-        RunVerb::Join { run, data, invitation } => {
-            let request = JoinRequest { data: absolute_text(&data)?, invitation };
+        RunVerb::Join { run, data, show_work: shows, invitation } => {
+            let request = JoinRequest { data: absolute_text(&data)?, shows, invitation };
             let view = context.client()?.join(&run.run, &request).await?;
             context.out.show(&view, |view, _| {
                 let (name, data) = (&view.name, &request.data);

@@ -6,7 +6,8 @@
 use std::path::Path;
 
 use crate::api::dto::{
-    ChangeName, LogView, MemberView, MembersView, MotionView, RunAct, RunActReply, RunActRequest,
+    AuditsView, ChangeName, LogReport, LogView, MemberView, MembersView, MotionView, RunAct,
+    RunActReply, RunActRequest,
 };
 use crate::signals::Signals;
 
@@ -147,15 +148,15 @@ fn members_text(view: &MembersView, style: Style) -> String {
         return text + "\nno update has counted yet";
     }
     let mut table =
-        Table::new(["trainer", ">since", ">last", ">counted", ">late", ">rejected", "standing"]);
+        Table::new(["trainer", ">since", ">counted", ">late", ">rejected", "audits", "standing"]);
     for member in &view.members {
         table.row([
             short(member.trainer),
             member.since.to_string(),
-            member.last.to_string(),
             member.accepted.to_string(),
             member.late.to_string(),
             member.rejected.values().sum::<u64>().to_string(),
+            audits_text(&member.audits),
             standing(member, view.probation_rounds),
         ]);
     }
@@ -166,6 +167,46 @@ fn members_text(view: &MembersView, style: Style) -> String {
             let line = format!("{} was rejected {times}: {reason}", short(member.trainer));
             text += &(style.bad(&line) + "\n");
         }
+    }
+    text
+}
+
+/// What audits found, in a few words.
+fn audits_text(audits: &AuditsView) -> String {
+    let of =
+        |found: u64, all: u64, what: &str| (all > 0).then(|| format!("{what} {found} of {all}"));
+    let alike = (audits.alike > 0).then(|| format!("alike {}", audits.alike));
+    let parts = [
+        of(audits.passed, audits.evaluated, "passed"),
+        of(audits.matched, audits.retrained, "same again"),
+        alike,
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() { "none yet".into() } else { parts.join(", ") }
+}
+
+/// A report in a line.
+fn report_text(report: &LogReport) -> String {
+    let mut text = format!(
+        "  audited   {}  by {} in round {}",
+        short(report.trainer),
+        short(report.auditor),
+        report.round
+    );
+    let Some(said) = &report.said else { return text + ": the report is not here" };
+    if let (Some(before), Some(after), Some(samples)) =
+        (said.before_micro, said.after_micro, said.samples)
+    {
+        let samples = count(samples, "sample");
+        text += &format!(": loss {} to {} on {samples}", micro(before), micro(after));
+        if let Some(control) = said.control_micro {
+            text += &format!(", {} with another's", micro(control));
+        }
+    }
+    if let (Some(segment), Some(segments), Some(found)) =
+        (said.segment, said.segments, &said.retraining)
+    {
+        text += &format!("; part {} of {segments} trained again: {found}", segment + 1);
     }
     text
 }
@@ -211,6 +252,15 @@ fn log_text(round: &LogView, style: Style) -> String {
         let line = format!("  rejected  {}  {}", short(rejected.trainer), rejected.reason);
         text += &(style.bad(&line) + "\n");
     }
+    for pair in &round.found.alike {
+        let [one, other] = pair.trainers.map(short);
+        let cosine = f64::from(pair.cosine_milli) / 1e3;
+        let line = format!("  alike     {one} and {other}: cosine {cosine}");
+        text += &(style.bad(&line) + "\n");
+    }
+    for report in &round.found.reports {
+        text += &(report_text(report) + "\n");
+    }
     for change in &round.changes {
         let (what, cause) = (change_text(change.change), &change.cause);
         text += &format!("  changed   {what} {} because of a proven {cause}\n", change.node);
@@ -247,6 +297,7 @@ mod tests {
             late: 1,
             rejected: BTreeMap::from([("its norm is too large".to_owned(), 2)]),
             removed: false,
+            audits: AuditsView { evaluated: 9, passed: 8, alike: 2, ..AuditsView::default() },
         }
     }
 
@@ -273,6 +324,7 @@ mod tests {
             "on trial: 2 of 3; vouched for by",
             "removed; vouched for",
             "2 times: its norm is too large",
+            "passed 8 of 9, alike 2",
             "moved by 1 of the 3 it takes; 2 stewards more must move it",
         ] {
             assert!(text.contains(part), "{part}: {text}");

@@ -43,9 +43,12 @@ pub(super) enum RunVerb {
     Join {
         #[command(flatten)]
         run: RunArgument,
-        /// The table to train on (CSV); it never leaves this machine.
+        /// The table to train on (CSV); it never leaves this machine, unless you show your work.
         #[arg(long, value_name = "FILE")]
         data: PathBuf,
+        /// Let auditors train a part of a round again: they, and whoever asks, then get the rows used.
+        #[arg(long)]
+        show_work: bool,
         /// The text of an invitation, where the run wants one.
         #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
         invitation: Option<String>,
@@ -135,6 +138,7 @@ mod tests {
         let key = protocol::SecretKey::from_seed(&[1; 32]).public().to_string();
         for line in [
             "accord run join digits --data d.csv --invitation d284",
+            "accord run join digits --data d.csv --show-work",
             "accord run members digits",
             "accord run log digits --from 3 --follow --json",
             "accord run export digits --out d --updates",

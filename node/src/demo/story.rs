@@ -179,7 +179,8 @@ cooling_hours = 0
             Ok(runs.into_iter().find(|known| known.run == view.run))
         })
         .await?;
-        let request = JoinRequest { data: part.display().to_string(), invitation: None };
+        let request =
+            JoinRequest { data: part.display().to_string(), shows: false, invitation: None };
         ask(node, node.client.join(&run, &request)).await?;
     }
     Ok(run)

@@ -19,7 +19,7 @@ use trainer::Table;
 use super::desk::{Desk, DeskError, Means};
 use super::driver::Driver;
 use super::jobs::Part;
-use super::parts::{self, FOLLOWS_NOTE, INVITATION_NOTE};
+use super::parts::{self, FOLLOWS_NOTE, INVITATION_NOTE, SHOWS_NOTE};
 use super::publish::{PUBLISHED_NOTE, Publisher};
 use crate::repo::HeadBook;
 use crate::store::StoreError;
@@ -210,6 +210,7 @@ impl RunBook {
         &self,
         run: RunId,
         data: &Path,
+        shows: bool,
         invitation: Option<&str>,
     ) -> Result<Driver, RunError> {
         let driver = self.follow(run).await?;
@@ -224,7 +225,8 @@ impl RunBook {
         }
         let invitation = self.invitation(run)?;
         self.check_welcome(desk, &snapshot.tip.roster, invitation.is_some())?;
-        let part = open_part(desk, data, invitation).await?;
+        let part = open_part(desk, data, shows, invitation).await?;
+        self.means.store.keep_note(run, 0, SHOWS_NOTE, &shows)?;
         self.means.store.keep_part(run, Some(&data.display().to_string()))?;
         participate(&driver, Some(part)).await?;
         Ok(driver)
@@ -247,7 +249,8 @@ impl RunBook {
         let desk = Arc::new(Desk::new(self.means.clone(), spec)?);
         let mut part = None;
         if let Some(data) = self.means.store.part(run)? {
-            match open_part(&desk, Path::new(&data), self.invitation(run)?).await {
+            let shows = self.means.store.note(run, 0, SHOWS_NOTE)?.unwrap_or(false);
+            match open_part(&desk, Path::new(&data), shows, self.invitation(run)?).await {
                 Ok(opened) => part = Some(opened),
                 Err(error) => {
                     tracing::error!(run = %run.short(), %error, "cannot train: join again");
@@ -299,10 +302,11 @@ async fn participate(driver: &Driver, part: Option<Arc<Part>>) -> Result<(), Run
 async fn open_part(
     desk: &Desk,
     data: &Path,
+    shows: bool,
     invitation: Option<Vec<u8>>,
 ) -> Result<Arc<Part>, RunError> {
     let config = desk.config().await?;
     let data = data.to_owned();
     let table = tokio::task::block_in_place(|| Table::open(&data, &config.table_options()))?;
-    Ok(Arc::new(Part::new(table, invitation)))
+    Ok(Arc::new(Part::new(table, shows.then_some(data), invitation)))
 }

@@ -62,7 +62,8 @@ impl<'a> Chain<'a> {
             return Err(ChainError::Untrusted(round, record.id()));
         }
         let most = ROSTER_BYTES_MAX as u64;
-        let bytes = desk.bytes("the roster", record.roster, most, &[]).await.map_err(missing)?;
+        let bytes =
+            desk.bytes("the roster", record.parts.roster, most, &[]).await.map_err(missing)?;
         let roster = Roster::from_bytes(&bytes).map_err(|e| missing(bad("the roster", e)))?;
         let tip = Tip::trusted(&record, roster);
         let tip = tip.map_err(|error| ChainError::Roster(round, error))?;
@@ -95,7 +96,7 @@ impl<'a> Chain<'a> {
 }
 
 /// Certificates from `round` on: this node's own, or a peer's.
-async fn page(desk: &Desk, round: u64) -> Result<VecDeque<Certificate>, DeskError> {
+pub(super) async fn page(desk: &Desk, round: u64) -> Result<VecDeque<Certificate>, DeskError> {
     let own = desk.means.store.certificates(desk.run, round, CERTIFICATES_SENT_MAX)?;
     if own.is_empty() {
         return Ok(ask_all(desk, round).await.into());

@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 
-use protocol::round::{Certificate, RoundRecord, Tip};
+use protocol::round::{Certificate, RoundRecord, Tip, assignments};
 
 use super::desk::DeskError;
 use super::driver::{CERTIFIED_NOTE, Command};
 use super::jobs::{self, CertifiedNote};
+use super::show::{self, TraceDir};
 use super::task::Task;
 use super::{evaluation, publish};
 
@@ -29,9 +30,30 @@ impl Task {
         tracing::info!(run = %self.desk.run.short(), round, "certified");
         self.touch();
         self.keep_commits(&certificate.record);
+        self.show(&certificate.record);
         self.follow_roster();
         self.evaluate(tip);
         Ok(())
+    }
+
+    /// Shares what shows this node's work, if an auditor drew it; the rest of the round's trace goes.
+    fn show(&self, record: &RoundRecord) {
+        let (round, me) = (record.round, self.desk.means.net.key());
+        let audits = self.desk.spec.value().rounds.audits;
+        let asked = assignments(record, audits).into_iter();
+        let asked: Vec<_> = asked.filter(|asked| asked.update.trainer == me).collect();
+        let desk = Arc::clone(&self.desk);
+        self.spawn(async move {
+            let traces = desk.means.traces();
+            for asked in asked {
+                let dir = TraceDir::new(&traces, desk.run, round);
+                if let Err(error) = dir.share(&desk, |segments| asked.segment(segments)).await {
+                    tracing::warn!(round, %error, "this node's work cannot be shown");
+                }
+            }
+            show::forget(&traces, desk.run, round);
+            None
+        });
     }
 
     /// Tells the rest of the node who has which part now.

@@ -112,6 +112,7 @@ pub(crate) async fn create(
             updates_min: file.rounds.updates_min,
             train_ms,
             agree_ms: file.rounds.agree_ms,
+            audits: file.rounds.audits,
         },
         aggregate,
         local,

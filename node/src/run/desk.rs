@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use consent::Policy;
 use protocol::aggregate::{Source, TapeError};
 use protocol::limits::{
-    COMMIT_BYTES_MAX, FRONTIER_BYTES_MAX, MODEL_CONFIG_BYTES_MAX, PROOF_BYTES_MAX,
+    AUDIT_ROUNDS_MAX, COMMIT_BYTES_MAX, FRONTIER_BYTES_MAX, MODEL_CONFIG_BYTES_MAX,
+    PROOF_BYTES_MAX, REPORT_BYTES_MAX,
 };
 use protocol::round::check::{Base, Evidence, Exhibits, check_terms};
 use protocol::round::{RejectReason, RoundRecord, Tip, UpdateCommit, commit_id};
@@ -20,6 +21,7 @@ use protocol::{CommitId, FileHash, Frontier, PublicKey, RoundId, RunId, Signed};
 use tokio::sync::OnceCell;
 use trainer::{Device, ModelConfig};
 
+use super::chain;
 use super::tape::FileSource;
 use crate::ledger::{LedgerBook, pull_feeds};
 use crate::net::{BlobError, FetchError, Net};
@@ -85,6 +87,11 @@ impl Means {
     /// Where the lists behind this node's data commits are.
     pub(crate) fn lists(&self) -> PathBuf {
         self.dir.with_file_name("data-lists")
+    }
+
+    /// Where traces of this node's training are kept until its round is certified.
+    pub(crate) fn traces(&self) -> PathBuf {
+        self.dir.with_file_name("traces")
     }
 
     /// Where it is kept what this node's updates have not said yet.
@@ -245,12 +252,38 @@ impl Desk {
         let bound = self.frontier(record.frontier, &[]).await?;
         let commits = self.evidence_for(tip, record).await?;
         let mut proofs = BTreeMap::new();
-        for change in &record.changes {
+        for change in &record.parts.changes {
             let most = PROOF_BYTES_MAX as u64;
             let bytes = self.bytes("the proof of a change", change.proof, most, &[]).await?;
             proofs.insert(change.proof, bytes);
         }
-        Ok(Exhibits { commits, proofs, bound })
+        for report in &record.found.reports {
+            let (most, hints) = (REPORT_BYTES_MAX as u64, [report.auditor]);
+            let bytes = self.bytes("a report", report.report, most, &hints).await?;
+            proofs.insert(report.report, bytes);
+        }
+        let ancestors = self.ancestors(record).await?;
+        Ok(Exhibits { commits, proofs, ancestors, bound })
+    }
+
+    /// The records before this one, the newest first, as far back as its reports go.
+    async fn ancestors(&self, record: &RoundRecord) -> Result<Vec<RoundRecord>, DeskError> {
+        let Some(first) = record.found.reports.iter().map(|report| report.round).min() else {
+            return Ok(Vec::new());
+        };
+        let (mut next, mut before) = (first.max(1), Vec::new());
+        while next < record.round && before.len() < AUDIT_ROUNDS_MAX as usize {
+            let page = chain::page(self, next).await?;
+            let page = page.into_iter().map(|certificate| certificate.record);
+            before.extend(page.take_while(|found| found.round < record.round));
+            let reached = before.last().map_or(0, |found: &RoundRecord| found.round);
+            if reached < next {
+                break;
+            }
+            next = reached + 1;
+        }
+        before.reverse();
+        Ok(before)
     }
 
     async fn evidence_for(

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use protocol::limits::{COMMIT_BYTES_MAX, PROOF_BYTES_MAX};
+use protocol::limits::{COMMIT_BYTES_MAX, PROOF_BYTES_MAX, REPORT_BYTES_MAX};
 use protocol::round::{Certificate, Tip};
 use serde::Serialize;
 
@@ -144,10 +144,15 @@ async fn write_round(
         let bytes = desk.bytes("a commit", hash, most, &[trainer]).await.map_err(missing)?;
         folder.write(&format!("commits/{commit}.cose"), &bytes)?;
     }
-    for change in &record.changes {
+    for change in &record.parts.changes {
         let most = PROOF_BYTES_MAX as u64;
         let bytes = desk.bytes("the proof of a change", change.proof, most, &[]).await;
         folder.write(&format!("changes/{}.cbor", change.proof), &bytes.map_err(missing)?)?;
+    }
+    for entry in &record.found.reports {
+        let (most, hints) = (REPORT_BYTES_MAX as u64, [entry.auditor]);
+        let bytes = desk.bytes("a report", entry.report, most, &hints).await;
+        folder.write(&format!("reports/{}.cose", entry.report), &bytes.map_err(missing)?)?;
     }
     let most = desk.spec.value().update_form().update_bytes();
     for entry in record.accepted.iter().filter(|_| updates) {
@@ -179,11 +184,12 @@ const README: &str = "\
 - `run.json`: what the run is, how far it came, and the hash of its model.
 - `run.cose`: its specification, as signed by its creator; the BLAKE3 hash of this file is the run's id.
 - `log.jsonl`: one line of JSON for each certified round: who counted with what weight, who did not and why,
-  what changed of the stewards and trainers, every hash. `evaluation` and `certified_ms` are the exporting
+  what auditors found, what changed of the stewards and trainers, every hash. `evaluation` and `certified_ms` are the exporting
   node's own; all else is in the certificates.
 - `certificates/N.cbor`: what more than two thirds of the stewards signed for round N. The BLAKE3 hash of its
   record is the round's id; each record names the one before it, the first one the run.
 - `commits/ID.cose`: each trainer's signed commit: from which model and which data it made which update.
+- `reports/HASH.cose`: what auditors found of others' updates, signed by each.
 - `changes/HASH.cbor`: the proofs of changes: motions of stewards, or two things that one said at once.
 - `roster.cbor`: who has which part after the last round, with each trainer's standing.
 - `updates/HASH`: the updates themselves, if they were asked for.

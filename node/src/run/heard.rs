@@ -47,7 +47,7 @@ impl Heard {
 #[cfg(test)]
 mod tests {
     use protocol::SecretKey;
-    use protocol::round::{Accepted, DataCommit, Roster};
+    use protocol::round::{Accepted, DataCommit, Findings, Parts, Roster};
     use protocol::{FileHash, RunId};
 
     use super::*;
@@ -83,6 +83,7 @@ mod tests {
             update_bytes: 1,
             data,
             invitation: None,
+            trace: None,
         };
         Signed::sign(commit, &SecretKey::from_seed(&[seed; 32]))
     }
@@ -108,8 +109,8 @@ mod tests {
             model_out: nothing,
             outer_out: nothing,
             step: None,
-            changes: Vec::new(),
-            roster: nothing,
+            found: Findings::default(),
+            parts: Parts { changes: Vec::new(), roster: nothing },
         }
     }
 

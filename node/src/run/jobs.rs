@@ -4,6 +4,7 @@
 //! is stored and served before the answer is given. What it is not: in charge of when.
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use consent::permit::TrainOther;
@@ -11,19 +12,22 @@ use consent::{Denial, commit_data};
 use protocol::limits::COMMIT_BYTES_MAX;
 use protocol::round::check::{self, Counted, Draft, Finding};
 use protocol::round::{
-    Accepted, Change, Input, Rejected, RoundRecord, Tip, Trained, UpdateCommit, Verdict, commit_id,
+    Accepted, Change, DataCommit, Input, Rejected, Reported, RoundRecord, Tip, Trained,
+    UpdateCommit, Verdict, commit_id,
 };
+use protocol::run::LocalSpec;
 use protocol::update::{Update, look};
 use protocol::weights::Weights;
-use protocol::{FileHash, Frontier, PublicKey, Signed};
+use protocol::{ContentId, FileHash, Frontier, PublicKey, RunId, Signed};
 use tokio_util::sync::CancellationToken;
 use trainer::data::{Admitted, Table};
-use trainer::{LocalOptions, LocalResult};
+use trainer::{LocalOptions, LocalResult, Session, TrainError};
 
 use super::desk::{Desk, DeskError};
 use super::lists::DataLists;
 use super::refusal::none_admitted;
-use super::residual::Residuals;
+use super::residual::{self, Residuals};
+use super::show::{ShowError, TraceDir, Tracing};
 use crate::api::dto::OwnView;
 use crate::clock::now_ms;
 
@@ -33,14 +37,30 @@ pub(super) const OWN_NOTE: &str = "own";
 /// This node's data in a run, and what admits it.
 #[derive(Debug)]
 pub(super) struct Part {
-    table: Table,
+    pub(super) table: Table,
+    /// Where the table is, if this node shows its work.
+    shows: Option<PathBuf>,
     /// The envelope of an invitation, if it has one.
     pub(super) invitation: Option<Vec<u8>>,
 }
 
 impl Part {
-    pub(super) fn new(table: Table, invitation: Option<Vec<u8>>) -> Self {
-        Self { table, invitation }
+    pub(super) fn new(table: Table, shows: Option<PathBuf>, invitation: Option<Vec<u8>>) -> Self {
+        Self { table, shows, invitation }
+    }
+
+    /// Begins to show a round's work, if this node does that.
+    fn tracing(
+        &self,
+        desk: &Desk,
+        round: u64,
+        used: &[ContentId],
+        data: &DataCommit,
+    ) -> Option<Tracing> {
+        let source = self.shows.as_ref()?;
+        let dir = TraceDir::new(&desk.means.traces(), desk.run, round);
+        let begun = dir.begin(source, &self.table, used, data, &desk.policy);
+        begun.inspect_err(|error| tracing::warn!(%error, "this round's work is not shown")).ok()
     }
 }
 
@@ -72,47 +92,92 @@ pub(super) async fn train(
     {
         tracing::warn!(%error, "what this round leaves out cannot be proved later");
     }
-    let options = local_options(desk, trainer, round);
-    let worker = Arc::clone(desk);
+    let options = local_options(&desk.spec.value().local, desk.run, trainer, round);
+    let (worker, part) = (Arc::clone(desk), Arc::clone(part));
+    let named = data.clone();
     let work = move || {
-        let result = run_local(&worker, &base, &config, admission.admitted, &options, &cancel)?;
-        Ok::<_, DeskError>((write_update(&worker, trainer, round, &result), result))
+        let mut tracing = part.tracing(&worker, round, &works, &named);
+        let local = Local { base: &base, config: &config, options: &options, cancel: &cancel };
+        let result = local.run(&worker, admission.admitted, &mut tracing)?;
+        let update = write_update(&worker, trainer, round, &result, &mut tracing);
+        let trace = tracing.map(Tracing::finish).transpose();
+        let trace = trace.inspect_err(|error| tracing::warn!(%error, "this work is not shown"));
+        Ok::<_, DeskError>((update, trace.ok().flatten(), result))
     };
-    let (update, result) = tokio::task::spawn_blocking(work)
+    let (update, trace, result) = tokio::task::spawn_blocking(work)
         .await
         .map_err(|e| DeskError::Work(format!("training stopped: {e}")))??;
     let update_bytes = update.bytes().len() as u64;
     let update = desk.keep(update.bytes().to_vec()).await?;
     let own = own_view(&data, &admission.denials, &result, update_bytes);
     desk.means.store.keep_note(desk.run, round, OWN_NOTE, &own)?;
-    Ok(Trained { update, update_bytes, data })
+    let trace = trace.map(|bytes| FileHash::of(&bytes));
+    Ok(Trained { update, update_bytes, data, trace })
 }
 
-fn run_local(
-    desk: &Desk,
-    base: &Weights,
-    config: &trainer::ModelConfig,
-    admitted: Admitted<TrainOther>,
-    options: &LocalOptions,
-    cancel: &CancellationToken,
-) -> Result<LocalResult, DeskError> {
-    let progress = |_| {
-        if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    };
-    let result = trainer::train(config, base, admitted, options, &desk.means.device, progress)
-        .map_err(|e| DeskError::Work(e.to_string()))?;
-    // Whoever comes too late must not touch what the next training starts from.
-    if cancel.is_cancelled() {
-        return Err(DeskError::Work("another training has taken its place".into()));
+/// One round's training.
+struct Local<'a> {
+    base: &'a Weights,
+    config: &'a trainer::ModelConfig,
+    options: &'a LocalOptions,
+    cancel: &'a CancellationToken,
+}
+
+impl Local<'_> {
+    /// Trains to the end, by way of what is shown; a trace that fails is given up.
+    fn run(
+        &self,
+        desk: &Desk,
+        admitted: Admitted<TrainOther>,
+        tracing: &mut Option<Tracing>,
+    ) -> Result<LocalResult, DeskError> {
+        let (config, device) = (self.config, &desk.means.device);
+        let failed = |error: TrainError| DeskError::Work(error.to_string());
+        let session = Session::new(config, self.base, admitted, self.options, device);
+        let mut session = session.map_err(failed)?;
+        if let Some(kept) = tracing {
+            match kept.follow(&mut session, |session, to| self.advance(session, to)) {
+                Ok(()) => {}
+                Err(ShowError::Train(error)) => return Err(failed(error)),
+                Err(error) => {
+                    tracing::warn!(%error, "this round's work is not shown");
+                    *tracing = None;
+                }
+            }
+        }
+        let steps = session.steps();
+        self.advance(&mut session, steps).map_err(failed)?;
+        // Whoever comes too late must not touch what the next training starts from.
+        if self.cancel.is_cancelled() {
+            return Err(DeskError::Work("another training has taken its place".into()));
+        }
+        session.result(self.base).map_err(failed)
     }
-    Ok(result)
+
+    fn advance(&self, session: &mut Session, to: u64) -> Result<(), TrainError> {
+        session.advance(to, &mut |_| match self.cancel.is_cancelled() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        })
+    }
 }
 
 /// Compresses what was learnt; what that loses is kept for the next round.
-fn write_update(desk: &Desk, trainer: PublicKey, round: u64, result: &LocalResult) -> Update {
+fn write_update(
+    desk: &Desk,
+    trainer: PublicKey,
+    round: u64,
+    result: &LocalResult,
+    tracing: &mut Option<Tracing>,
+) -> Update {
     let form = desk.spec.value().update_form();
     let residuals = Residuals::new(desk.means.residuals(), desk.run);
     let mut residual = residuals.before(round, form.parameters);
+    let shown = tracing.as_mut().map(|kept| kept.residual(&residual::to_bytes(&residual)));
+    if let Some(Err(error)) = shown {
+        tracing::warn!(%error, "this round's work is not shown");
+        *tracing = None;
+    }
     let update = Update::make(&form, trainer, &result.delta, &mut residual);
     if let Err(error) = residuals.keep(round, &residual) {
         tracing::warn!(%error, "what this round leaves unsaid is not kept");
@@ -121,17 +186,21 @@ fn write_update(desk: &Desk, trainer: PublicKey, round: u64, result: &LocalResul
 }
 
 /// The seed is this trainer's for this round, so the same data give the same update again.
-fn local_options(desk: &Desk, trainer: PublicKey, round: u64) -> LocalOptions {
-    let local = &desk.spec.value().local;
+pub(super) fn local_options(
+    local: &LocalSpec,
+    run: RunId,
+    trainer: PublicKey,
+    round: u64,
+) -> LocalOptions {
     let mut seed = blake3::Hasher::new();
-    seed.update(desk.run.as_bytes()).update(trainer.as_bytes()).update(&round.to_le_bytes());
+    seed.update(run.as_bytes()).update(trainer.as_bytes()).update(&round.to_le_bytes());
     let mut word = [0u8; 8];
     seed.finalize_xof().fill(&mut word);
     LocalOptions::new(local, u64::from_le_bytes(word))
 }
 
 fn own_view(
-    data: &protocol::round::DataCommit,
+    data: &DataCommit,
     denials: &[Denial],
     result: &LocalResult,
     update_bytes: u64,
@@ -201,13 +270,14 @@ pub(super) struct Order {
     pub(super) base: Tip,
     pub(super) accepted: Vec<Accepted>,
     pub(super) rejected: Vec<Rejected>,
+    pub(super) reports: Vec<Reported>,
     pub(super) changes: Vec<Change>,
     pub(super) proofs: Vec<Vec<u8>>,
 }
 
 /// Aggregates a record to propose.
 pub(super) async fn build(desk: &Desk, order: Order) -> Result<RoundRecord, DeskError> {
-    let Order { base: tip, accepted, rejected, changes, proofs } = order;
+    let Order { base: tip, accepted, rejected, reports, changes, proofs } = order;
     for proof in proofs {
         desk.keep(proof).await?;
     }
@@ -226,7 +296,7 @@ pub(super) async fn build(desk: &Desk, order: Order) -> Result<RoundRecord, Desk
     let frontier = keep_frontier(desk, &bound).await?;
     let (run, spec, threads) = (desk.run, desk.spec.value(), desk.means.threads);
     let tapes = desk.tapes(&base)?;
-    let draft = Draft { accepted: counted, rejected, changes, frontier };
+    let draft = Draft { accepted: counted, rejected, reports, changes, frontier };
     let record = tokio::task::block_in_place(|| {
         check::build(run, spec, &base, draft, &tapes.outputs(), threads)
     })

@@ -6,9 +6,14 @@
 use std::collections::BTreeMap;
 
 use protocol::codec;
-use protocol::limits::{CERTIFICATE_BYTES_MAX, CERTIFICATES_LISTED_MAX, COMMIT_BYTES_MAX};
-use protocol::round::{Accepted, Cause, Certificate, Change, UpdateCommit, What};
-use protocol::{PublicKey, Signed};
+use protocol::limits::{
+    CERTIFICATE_BYTES_MAX, CERTIFICATES_LISTED_MAX, COMMIT_BYTES_MAX, REPORT_BYTES_MAX,
+};
+use protocol::round::{
+    Accepted, Alike, Cause, Certificate, Change, Outcome, Report, Reported, RoundRecord,
+    UpdateCommit, What,
+};
+use protocol::{CommitId, PublicKey, Signed};
 
 use super::chain::envelope_hash;
 use super::desk::Desk;
@@ -16,8 +21,8 @@ use super::driver::{CERTIFIED_NOTE, Driver};
 use super::evaluation::EVAL_NOTE;
 use super::jobs::CertifiedNote;
 use crate::api::dto::{
-    ChangeName, LogChange, LogHashes, LogUpdate, LogView, MemberView, MembersView, MotionView,
-    RejectView,
+    AuditsView, ChangeName, LogAlike, LogChange, LogFindings, LogFound, LogHashes, LogReport,
+    LogUpdate, LogView, MemberView, MembersView, MotionView, RejectView,
 };
 use crate::store::StoreError;
 
@@ -55,6 +60,13 @@ impl Driver {
             late: member.late,
             rejected: rejected.remove(&member.trainer).unwrap_or_default(),
             removed: member.removed,
+            audits: AuditsView {
+                evaluated: member.audits.evaluated,
+                passed: member.audits.passed,
+                retrained: member.audits.retrained,
+                matched: member.audits.matched,
+                alike: member.alike,
+            },
         };
         Ok(Some(MembersView {
             run: desk.run,
@@ -105,6 +117,10 @@ pub(super) async fn log_view(
     for entry in &record.accepted {
         accepted.push(update(desk, entry).await);
     }
+    let mut reports = Vec::with_capacity(record.found.reports.len());
+    for entry in &record.found.reports {
+        reports.push(report(desk, entry).await);
+    }
     let rejected = record
         .rejected
         .iter()
@@ -122,14 +138,60 @@ pub(super) async fn log_view(
             outer_out: record.outer_out,
             step: record.step,
             frontier: record.frontier,
-            roster: record.roster,
+            roster: record.parts.roster,
         },
         accepted,
         rejected: rejected.collect(),
-        changes: record.changes.iter().map(change).collect(),
+        found: LogFound {
+            alike: record.found.alike.iter().filter_map(|pair| alike(record, pair)).collect(),
+            reports,
+        },
+        changes: record.parts.changes.iter().map(change).collect(),
         evaluation: store.note(desk.run, record.round, EVAL_NOTE)?,
         certified_ms: certified.map_or(0, |note| note.at_ms),
     })
+}
+
+fn alike(record: &RoundRecord, pair: &Alike) -> Option<LogAlike> {
+    let trainer = |commit: CommitId| {
+        record.accepted.iter().find(|entry| entry.commit == commit).map(|entry| entry.trainer)
+    };
+    let trainers = [trainer(pair.one)?, trainer(pair.other)?];
+    Some(LogAlike { trainers, cosine_milli: pair.cosine_milli })
+}
+
+async fn report(desk: &Desk, entry: &Reported) -> LogReport {
+    let (most, hints) = (REPORT_BYTES_MAX as u64, [entry.auditor]);
+    let bytes = desk.bytes("a report", entry.report, most, &hints).await;
+    let bytes = bytes.inspect_err(|error| tracing::info!(%error, "a report is missing in the log"));
+    let said = bytes.ok().and_then(|bytes| Signed::<Report>::open(&bytes).ok());
+    LogReport {
+        round: entry.round,
+        auditor: entry.auditor,
+        trainer: entry.trainer,
+        report: entry.report,
+        passed: entry.passed,
+        matched: entry.matched,
+        said: said.map(|report| findings(report.value())),
+    }
+}
+
+fn findings(report: &Report) -> LogFindings {
+    let (holdout, retraining) = (report.holdout, report.retraining);
+    let outcome = |outcome: Outcome| match outcome {
+        Outcome::Distance(micro) => format!("off by {} %", f64::from(micro) / 1e4),
+        Outcome::Withheld => "what it named was not shown".into(),
+        Outcome::Unlike => "what it showed is not what the update was made from".into(),
+    };
+    LogFindings {
+        samples: holdout.map(|found| found.samples),
+        before_micro: holdout.map(|found| found.before_micro),
+        after_micro: holdout.map(|found| found.after_micro),
+        control_micro: holdout.and_then(|found| found.control_micro),
+        segments: retraining.map(|found| found.segments),
+        segment: retraining.map(|found| found.segment),
+        retraining: retraining.map(|found| outcome(found.outcome)),
+    }
 }
 
 /// A change as people see it.

@@ -70,6 +70,12 @@ impl Desk {
         Ok(weights)
     }
 
+    /// The model with this root, if it is the one that was asked for last.
+    pub(super) fn newest_if(&self, root: FileHash) -> Option<Arc<Weights>> {
+        let newest = self.newest.try_lock().ok()?;
+        newest.as_ref().filter(|(of, _)| *of == root).map(|(_, weights)| Arc::clone(weights))
+    }
+
     /// The model at `tip` by its step; nothing if it is here already, has none, or the one before it is not
     /// known.
     async fn stepped(

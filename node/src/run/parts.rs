@@ -13,6 +13,8 @@ use super::driver::Driver;
 
 /// The note under which it is kept that this node follows a run, at round 0.
 pub(super) const FOLLOWS_NOTE: &str = "follows";
+/// The note under which it is kept whether this node shows its work, at round 0.
+pub(super) const SHOWS_NOTE: &str = "shows";
 /// The note under which this node's invitation is kept, at round 0, in hexadecimal digits.
 pub(super) const INVITATION_NOTE: &str = "invitation";
 

@@ -80,7 +80,7 @@ async fn certified(desk: &Desk, round: u64) -> Result<(Vec<Vec<u8>>, Certificate
         if tip.round == round {
             return Ok((handovers, certificate));
         }
-        if certificate.record.changes.iter().any(Change::is_handover) {
+        if certificate.record.parts.changes.iter().any(Change::is_handover) {
             handovers.push(certificate.to_bytes());
         }
     }

@@ -46,7 +46,7 @@ impl Residuals {
     pub(super) fn keep(&self, round: u64, values: &[f32]) -> io::Result<()> {
         fs::create_dir_all(&self.dir)?;
         let mut bytes = vec![0; 32];
-        bytes.extend(values.iter().flat_map(|value| half(*value).to_le_bytes()));
+        bytes.extend(to_bytes(values));
         let hash = FileHash::of(&bytes[32..]);
         bytes[..32].copy_from_slice(hash.as_bytes());
         let mut file = tempfile::Builder::new().prefix(".residual-").tempfile_in(&self.dir)?;
@@ -79,10 +79,20 @@ impl Residuals {
 fn read(path: &Path, parameters: usize) -> Option<Vec<f32>> {
     let bytes = fs::read(path).ok()?;
     let (hash, values) = bytes.split_first_chunk::<32>()?;
-    let whole = values.len() == 2 * parameters && FileHash::of(values).as_bytes() == hash;
-    let (values, _) = values.as_chunks::<2>();
+    let whole = FileHash::of(values).as_bytes() == hash;
+    whole.then(|| from_bytes(values, parameters))?
+}
+
+/// The values as they are kept and shown: bfloat16 in little endian.
+pub(super) fn to_bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| half(*value).to_le_bytes()).collect()
+}
+
+/// Reads untrusted bytes as so many values; nothing if they are another number.
+pub(super) fn from_bytes(bytes: &[u8], parameters: usize) -> Option<Vec<f32>> {
+    let (values, _) = bytes.as_chunks::<2>();
     let float = |half: &[u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(*half)) << 16);
-    whole.then(|| values.iter().map(float).collect())
+    (bytes.len() == 2 * parameters).then(|| values.iter().map(float).collect())
 }
 
 /// The upper half of a float's bits, to the nearest, ties to even; residuals are finite.

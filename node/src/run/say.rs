@@ -17,6 +17,10 @@ pub(crate) fn has_say(message: &RunMessage, roster: Option<&Roster>, first: &[Pu
         RunMessage::Vote(vote) => is_steward(&vote.signer()),
         RunMessage::Motion(motion) => is_steward(&motion.signer()),
         RunMessage::Evidence(of, _) => is_steward(of),
+        // Of a run that is not followed nobody knows who trains.
+        RunMessage::Report(report) => {
+            roster.is_none_or(|roster| roster.member(&report.signer()).is_some())
+        }
         RunMessage::Certificate(certificate) => {
             certificate.precommits.iter().any(|precommit| is_steward(&precommit.steward))
         }

@@ -100,11 +100,13 @@ pub(super) struct RoundsSection {
     pub train_seconds: f64,
     /// The first timeout of each step of agreement, in milliseconds.
     pub agree_ms: u64,
+    /// How many of a round's updates other trainers look at once it is certified.
+    pub audits: u32,
 }
 
 impl Default for RoundsSection {
     fn default() -> Self {
-        Self { count: 10, updates_min: 1, train_seconds: 60.0, agree_ms: 500 }
+        Self { count: 10, updates_min: 1, train_seconds: 60.0, agree_ms: 500, audits: 4 }
     }
 }
 

@@ -8,8 +8,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::round::{Certificate, Effect, Input, Roster, Round, RunMessage, Tip};
-use tokio::sync::{mpsc, watch};
+use protocol::round::{
+    Assignment, Certificate, Effect, Input, Roster, Round, RoundRecord, RunMessage, Tip,
+};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -17,6 +19,7 @@ use super::certificates::ask_some;
 use super::desk::{Desk, DeskError};
 use super::driver::{Command, Snapshot};
 use super::heard::Heard;
+use super::inspect::Inspection;
 use super::jobs::{self, Order, Part};
 use super::journal::Journal;
 use super::{fork, publish};
@@ -63,12 +66,14 @@ pub(super) struct Jobs {
     cancel: CancellationToken,
     /// Ends the training under way: one that the round has overtaken takes time from the next.
     training: CancellationToken,
+    /// Held by a look at another's work.
+    inspecting: Arc<Mutex<()>>,
 }
 
 impl Jobs {
     pub(super) fn new(tasks: TaskTracker, cancel: CancellationToken) -> Self {
         let training = cancel.child_token();
-        Self { tasks, cancel, training }
+        Self { tasks, cancel, training, inspecting: Arc::default() }
     }
 
     /// Ends the training under way; what is returned ends the next.
@@ -239,11 +244,12 @@ impl Task {
             Effect::Keep(commit) => {
                 self.desk.keep(commit.bytes().to_vec()).await?;
             }
-            Effect::Build { round, base, accepted, rejected, changes, proofs } => {
+            Effect::Audit { base, record, assignment } => self.audit(*base, record, assignment),
+            Effect::Build { round, base, accepted, rejected, reports, changes, proofs } => {
                 let desk = Arc::clone(&self.desk);
                 self.doing = format!("aggregating round {round}");
                 self.spawn(async move {
-                    let order = Order { base, accepted, rejected, changes, proofs };
+                    let order = Order { base, accepted, rejected, reports, changes, proofs };
                     let built = jobs::build(&desk, order).await;
                     let record = built
                         .inspect_err(|error| tracing::warn!(round, %error, "cannot aggregate"))
@@ -267,9 +273,11 @@ impl Task {
     }
 
     async fn send(&mut self, message: RunMessage) -> Result<(), DeskError> {
-        if let RunMessage::Commit(commit) = &message {
-            // Auditors and stewards fetch a commit by its id, as any blob.
-            self.desk.keep(commit.bytes().to_vec()).await?;
+        // Auditors and stewards fetch a commit or a report by its id, as any blob.
+        match &message {
+            RunMessage::Commit(commit) => drop(self.desk.keep(commit.bytes().to_vec()).await?),
+            RunMessage::Report(report) => drop(self.desk.keep(report.bytes().to_vec()).await?),
+            _ => {}
         }
         let bytes = message.to_wire(self.desk.run, now_ms()).to_bytes();
         if let Err(error) = self.desk.means.net.publish(Topic::Runs, bytes).await {
@@ -303,6 +311,25 @@ impl Task {
             // A closed channel means that the node stops.
             let _ = commands.send(Command::Doing(doing)).await;
             Some(Input::Trained { round, update: trained.ok() })
+        });
+    }
+
+    /// Looks at another's work, beside the training of the next round; one look at a time.
+    fn audit(&self, base: Tip, record: Box<RoundRecord>, assignment: Assignment) {
+        let Some(part) = self.part.clone() else { return };
+        let Ok(turn) = Arc::clone(&self.jobs.inspecting).try_lock_owned() else { return };
+        let (desk, round) = (Arc::clone(&self.desk), record.round);
+        let held = desk.newest_if(base.model);
+        self.spawn(async move {
+            let _turn = turn;
+            let base = match held {
+                Some(base) => base,
+                None => Arc::new(desk.weights(base.model).await.ok()?),
+            };
+            let inspection = Inspection { record, assignment, base };
+            let made = inspection.make(&desk, &part).await;
+            let made = made.inspect_err(|error| tracing::info!(round, %error, "no report"));
+            made.ok().flatten().map(Input::Audited)
         });
     }
 

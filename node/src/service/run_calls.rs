@@ -48,10 +48,12 @@ impl NodeService {
         let run = self.pick(text)?;
         let data = existing(&request.data)?;
         let invitation = request.invitation.as_deref();
-        self.runs.join(run, data, invitation).await.map_err(|error| match error {
-            RunError::Invitation(_) => misused(error),
-            _ => failed(error),
-        })?;
+        self.runs.join(run, data, request.shows, invitation).await.map_err(
+            |error| match error {
+                RunError::Invitation(_) => misused(error),
+                _ => failed(error),
+            },
+        )?;
         self.view(run).await
     }
 

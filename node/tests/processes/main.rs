@@ -7,6 +7,7 @@
 
 #![cfg(unix)]
 
+mod audits;
 mod bad_input;
 mod bad_places;
 mod bad_weights;

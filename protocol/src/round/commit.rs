@@ -28,6 +28,8 @@ pub struct UpdateCommit {
     pub data: DataCommit,
     /// The envelope of an invitation, where its trainer needs one and none of its updates counted yet.
     pub invitation: Option<ByteBuf>,
+    /// The hash of a [`Trace`](super::Trace), where its trainer shows its work.
+    pub trace: Option<FileHash>,
 }
 
 /// What an update was trained on and what consent it was decided by.

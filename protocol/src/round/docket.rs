@@ -1,23 +1,30 @@
-//! What waits to be put into a record: motions of stewards, and proof that some of them lie.
+//! What waits to be put into a record: motions of stewards, proof that some of them lie, and reports of
+//! audits.
 //!
 //! Invariants: one proof for each steward there is, a few motions of each, all for the roster in force;
-//! bounded. What it is not: durable; the journal keeps what this node must not forget.
+//! reports only of those who were to look, about rounds whose records are here; bounded. What it is not: durable; the journal keeps what this node must not forget.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::change::{Cause, Change, Motion, Resolution, What};
 use super::equivocation::Equivocation;
-use super::record::is_quorum;
+use super::record::{RoundRecord, is_quorum};
+use super::report::{Report, Reported};
 use super::roster::Roster;
+use super::tip::Tip;
 use crate::envelope::Signed;
 use crate::id::FileHash;
 use crate::key::PublicKey;
-use crate::limits::MOTIONS_PER_STEWARD_MAX;
+use crate::limits::{AUDIT_ROUNDS_MAX, AUDITS_MAX, MOTIONS_PER_STEWARD_MAX};
+use crate::run::RunSpec;
 
 #[derive(Debug, Default)]
 pub(super) struct Docket {
     evidence: BTreeMap<PublicKey, Equivocation>,
     motions: BTreeMap<(What, PublicKey), Signed<Motion>>,
+    reports: BTreeMap<Reported, Signed<Report>>,
+    /// The newest records, the newest first.
+    recent: VecDeque<RoundRecord>,
 }
 
 impl Docket {
@@ -44,8 +51,39 @@ impl Docket {
         true
     }
 
-    /// Drops what the new roster has no use for.
-    pub(super) fn settle(&mut self, roster: &Roster) {
+    /// Takes a report, if it is by one that was to look and a record may still name it.
+    pub(super) fn reported(&mut self, spec: &RunSpec, tip: &Tip, report: &Signed<Report>) {
+        let about = self.recent.iter().find(|record| record.round == report.value().round);
+        let reported = about.map(|record| Reported::of(report, record, spec.rounds.audits));
+        let Some(Ok(reported)) = reported else { return };
+        let same =
+            |known: &Reported| known.round == reported.round && known.auditor == reported.auditor;
+        if tip.roster.is_due(tip.round + 1, &reported) && !self.reports.keys().any(same) {
+            self.reports.insert(reported, report.clone());
+        }
+    }
+
+    /// The reports that the record after `tip` may name, sorted, and their envelopes: of each auditor the
+    /// oldest.
+    pub(super) fn reports_due(&self, tip: &Tip) -> (Vec<Reported>, Vec<Vec<u8>>) {
+        let mut by: BTreeSet<PublicKey> = BTreeSet::new();
+        let due = self.reports.iter().filter(|(reported, _)| {
+            tip.roster.is_due(tip.round + 1, reported) && by.insert(reported.auditor)
+        });
+        let due = due.map(|(reported, report)| (*reported, report.bytes().to_vec()));
+        due.take(AUDITS_MAX as usize).unzip()
+    }
+
+    /// A record was certified.
+    pub(super) fn certified(&mut self, record: RoundRecord) {
+        self.recent.push_front(record);
+        self.recent.truncate(AUDIT_ROUNDS_MAX as usize);
+    }
+
+    /// Drops what the new tip has no use for.
+    pub(super) fn settle(&mut self, tip: &Tip) {
+        let roster = &tip.roster;
+        self.reports.retain(|reported, _| roster.is_due(tip.round + 1, reported));
         self.evidence.retain(|of, _| roster.is_steward(of));
         self.motions.retain(|(what, of), motion| {
             let due = motion.value().serial == roster.motions() && roster.takes(*what);

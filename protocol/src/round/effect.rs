@@ -10,6 +10,7 @@ use super::change::Change;
 use super::commit::UpdateCommit;
 use super::message::RunMessage;
 use super::record::{Accepted, Certificate, Rejected, RoundRecord};
+use super::report::{Assignment, Reported};
 use super::tip::Tip;
 use crate::envelope::Signed;
 
@@ -46,10 +47,22 @@ pub enum Effect {
         accepted: Vec<Accepted>,
         /// What does not.
         rejected: Vec<Rejected>,
+        /// What audits have found.
+        reports: Vec<Reported>,
         /// What changes of who has which part.
         changes: Vec<Change>,
-        /// The bytes of the changes' proofs, to be stored and served.
+        /// The bytes of the reports and of the changes' proofs, to be stored and served.
         proofs: Vec<Vec<u8>>,
+    },
+    /// Look at what another trainer did in a certified round; answered by `Input::Audited`, if anything
+    /// can be said.
+    Audit {
+        /// What the update started from.
+        base: Box<Tip>,
+        /// The round's record.
+        record: Box<RoundRecord>,
+        /// Whose update, and what of it.
+        assignment: Assignment,
     },
     /// Recompute a proposed record; answered by `Input::Verified`.
     Verify {

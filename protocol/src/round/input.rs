@@ -7,6 +7,7 @@ use super::change::What;
 use super::commit::DataCommit;
 use super::message::RunMessage;
 use super::record::{Certificate, RejectReason, RoundRecord};
+use super::report::{Holdout, Retraining};
 use crate::id::{CommitId, FileHash, RoundId};
 
 /// One thing that happens to a round.
@@ -53,6 +54,8 @@ pub enum Input {
         /// Whether it held, or nothing if bytes were missing.
         holds: Option<bool>,
     },
+    /// `Effect::Audit` has looked at an update.
+    Audited(Audited),
     /// Certificates that a peer sent on request, verified.
     CaughtUp(Vec<Certificate>),
     /// Time has passed.
@@ -68,6 +71,23 @@ pub struct Trained {
     pub update_bytes: u64,
     /// What it was made from.
     pub data: DataCommit,
+    /// The hash of the trace of how, stored and served, if this node shows its work.
+    pub trace: Option<FileHash>,
+}
+
+/// What this node found out about another's update.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audited {
+    /// The round whose update it is.
+    pub round: u64,
+    /// Its certified record.
+    pub record: RoundId,
+    /// The commit of the update.
+    pub commit: CommitId,
+    /// What it does to the loss on samples of this node's.
+    pub holdout: Option<Holdout>,
+    /// What training a part of it again gave.
+    pub retraining: Option<Retraining>,
 }
 
 /// What a check found.

@@ -13,6 +13,7 @@ use super::message::RunMessage;
 use super::part::Part;
 use super::present::Present;
 use super::record::Certificate;
+use super::report::Report;
 use super::steward::Bench;
 use super::tally::Taken;
 use super::tip::Tip;
@@ -110,6 +111,7 @@ impl Round {
             Input::Move(what) => self.moves(what, &mut effects),
             Input::Message(message) => self.message(now_ms, *message, &mut effects),
             Input::Trained { round, update } => self.trained(round, update, &mut effects),
+            Input::Audited(audited) => self.audited(audited, &mut effects),
             Input::CaughtUp(certificates) => {
                 for certificate in certificates {
                     self.adopt(now_ms, certificate, &mut effects);
@@ -156,6 +158,8 @@ impl Round {
         let next = self.tip.round + 1;
         let round = match &message {
             RunMessage::Presence(_) | RunMessage::Motion(_) | RunMessage::Evidence(..) => next,
+            // Of one before, and as welcome as those.
+            RunMessage::Report(_) => next,
             RunMessage::Commit(commit) => commit.value().round,
             RunMessage::Proposal(proposal) => proposal.value().record.round,
             RunMessage::Vote(vote) => vote.value().round,
@@ -190,6 +194,7 @@ impl Round {
                 self.docket.moved(&self.tip.roster, &motion);
             }
             RunMessage::Evidence(of, pair) => self.charge(of, pair, effects),
+            RunMessage::Report(report) => self.report(&report),
             _ => {}
         }
     }
@@ -234,6 +239,12 @@ impl Round {
         }
     }
 
+    pub(super) fn report(&mut self, report: &Signed<Report>) {
+        if self.bench.is_some() {
+            self.docket.reported(self.spec.value(), &self.tip, report);
+        }
+    }
+
     /// Lets the bench act with the rest of the state in view.
     fn with_bench(&mut self, act: impl FnOnce(&mut Bench, &Self)) {
         if let Some(mut bench) = self.bench.take() {
@@ -247,7 +258,9 @@ impl Round {
     fn adopt(&mut self, now_ms: u64, certificate: Certificate, effects: &mut Vec<Effect>) {
         let Some(tip) = self.follows(&certificate) else { return };
         effects.push(Effect::Persist(Entry::Certificate(certificate.to_bytes())));
+        let base = self.tip.clone();
         self.move_to(now_ms, certificate.clone(), tip.clone());
+        self.ask_to_audit(base, &certificate.record, effects);
         effects.push(Effect::Certified(Box::new(certificate), Box::new(tip)));
         if self.is_finished() {
             effects.push(Effect::Finish);
@@ -270,13 +283,14 @@ impl Round {
             self.present.close(|trainer| bench.holds(trainer, tip.round));
         }
         self.part.close(&tip, &certificate.record);
+        self.docket.certified(certificate.record.clone());
         self.tip = tip;
         self.newest = Some(certificate);
         self.open(now_ms);
     }
 
     pub(super) fn open(&mut self, now_ms: u64) {
-        self.docket.settle(&self.tip.roster);
+        self.docket.settle(&self.tip);
         self.resends = 0;
         self.resend_at_ms = now_ms + self.resend_ms();
         let spec = self.spec.value();

@@ -11,6 +11,7 @@ use super::change::Motion;
 use super::commit::UpdateCommit;
 use super::equivocation::{Equivocation, EquivocationError};
 use super::record::{Certificate, CertificateError};
+use super::report::Report;
 use super::vote::{Proposal, Vote};
 use crate::codec::{self, DecodeError};
 use crate::envelope::{OpenError, Signed};
@@ -54,6 +55,8 @@ pub enum Kind {
     Motion,
     /// A steward lies.
     Evidence,
+    /// A trainer has looked at another's update.
+    Report,
 }
 
 /// A verified message of one run.
@@ -73,6 +76,8 @@ pub enum RunMessage {
     Motion(Signed<Motion>),
     /// This steward lies, as the pair shows.
     Evidence(PublicKey, Equivocation),
+    /// A trainer has looked at another's update.
+    Report(Signed<Report>),
 }
 
 /// Why bytes are not a message of a run.
@@ -155,6 +160,11 @@ impl Wire {
                 let (of, pair) = Equivocation::open(&self.bytes, self.run)?;
                 (RunMessage::Evidence(of, pair), self.run)
             }
+            Kind::Report => {
+                let report = Signed::<Report>::open(&self.bytes)?;
+                let run = report.value().run;
+                (RunMessage::Report(report), run)
+            }
         };
         if run == self.run { Ok(message) } else { Err(WireError::OtherRun) }
     }
@@ -171,6 +181,7 @@ impl RunMessage {
             Self::Certificate(certificate) => (Kind::Certificate, certificate.to_bytes()),
             Self::Motion(motion) => (Kind::Motion, motion.bytes().to_vec()),
             Self::Evidence(_, pair) => (Kind::Evidence, pair.to_bytes()),
+            Self::Report(report) => (Kind::Report, report.bytes().to_vec()),
         };
         Wire { run, kind, bytes, sent }
     }

@@ -34,15 +34,18 @@ mod equivocation;
 mod heard;
 mod input;
 mod machine;
+mod member;
 mod message;
 mod part;
 mod present;
 mod record;
 mod replay;
+mod report;
 mod roster;
 mod steward;
 mod tally;
 mod tip;
+mod trace;
 mod vote;
 
 pub use agreement::{Step, Wait};
@@ -50,16 +53,21 @@ pub use change::{Cause, Change, ChangeError, Motion, Resolution, What};
 pub use commit::{DataCommit, UpdateCommit, commit_id};
 pub use effect::{Effect, Entry};
 pub use equivocation::{Equivocation, EquivocationError};
-pub use input::{Input, Trained, Verdict};
+pub use input::{Audited, Input, Trained, Verdict};
 pub use machine::Round;
+pub use member::{Audits, Member};
 pub use message::{Kind, RunMessage, Wire, WireError};
 pub use record::{
-    Accepted, Certificate, CertificateError, Precommit, RejectReason, Rejected, RoundRecord,
-    is_quorum,
+    Accepted, Alike, Certificate, CertificateError, Findings, Parts, Precommit, RejectReason,
+    Rejected, RoundRecord, is_quorum,
 };
 pub use replay::compacted;
-pub use roster::{Member, Roster, RosterError, stewards_after};
+pub use report::{
+    Assignment, Holdout, Outcome, Report, ReportError, Reported, Retraining, assignments,
+};
+pub use roster::{Roster, RosterError, stewards_after};
 pub use tip::Tip;
+pub use trace::Trace;
 pub use vote::{Phase, Proposal, Vote};
 
 #[cfg(test)]

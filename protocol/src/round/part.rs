@@ -1,16 +1,18 @@
 //! A node's own part as a trainer.
 //!
 //! Invariants: one commit a round, said again as it was; an update that misses its round is offered to the
-//! next one, once. What it is not: training.
+//! next one, once; a report on another's update is said until a record names it. What it is not: training.
 
 use super::commit::{UpdateCommit, commit_id};
 use super::effect::{Effect, Entry};
-use super::input::Trained;
+use super::input::{Audited, Trained};
 use super::machine::Round;
 use super::message::RunMessage;
 use super::record::RoundRecord;
+use super::report::{Report, assignments};
 use super::tip::Tip;
-use crate::envelope::Signed;
+use crate::envelope::{Message, Signed};
+use crate::limits::AUDIT_ROUNDS_MAX;
 use crate::run::Presence;
 
 /// What a trainer has said and asked for.
@@ -22,6 +24,8 @@ pub(super) struct Part {
     pub(super) commit: Option<Signed<UpdateCommit>>,
     /// Its commit of the round before, which did not name it.
     pub(super) late: Option<Signed<UpdateCommit>>,
+    /// Its reports on others' updates that no record names yet.
+    reports: Vec<Signed<Report>>,
     /// The envelope of its invitation.
     invitation: Option<Vec<u8>>,
     /// The round that `Effect::Train` was last asked for.
@@ -107,6 +111,7 @@ impl Round {
             update_bytes: made.update_bytes,
             data: made.data,
             invitation: self.part.invitation.clone().filter(|_| shows).map(Into::into),
+            trace: made.trace,
         };
         let commit = Signed::sign(commit, &self.key);
         if on_time {
@@ -121,6 +126,43 @@ impl Round {
         self.commit(commit, effects);
     }
 
+    /// Asks for a look at the update that this node was drawn to look at, if it was; nothing comes of one
+    /// in the last round, whose reports no record names.
+    pub(super) fn ask_to_audit(
+        &mut self,
+        base: Tip,
+        record: &RoundRecord,
+        effects: &mut Vec<Effect>,
+    ) {
+        let me = self.key.public();
+        let due = |report: &Signed<Report>| {
+            let known = self.tip.roster.member(&me).map_or(0, |member| member.reported);
+            let round = report.value().round;
+            round > known && round + AUDIT_ROUNDS_MAX > self.tip.round
+        };
+        self.part.reports.retain(due);
+        if self.is_finished() || !self.is_trainer() {
+            return;
+        }
+        let mut asked = assignments(record, self.spec.value().rounds.audits).into_iter();
+        if let Some(assignment) = asked.find(|asked| asked.auditor == me) {
+            let (base, record) = (Box::new(base), Box::new(record.clone()));
+            effects.push(Effect::Audit { base, record, assignment });
+        }
+    }
+
+    pub(super) fn audited(&mut self, audited: Audited, effects: &mut Vec<Effect>) {
+        let Audited { round, record, commit, holdout, retraining } = audited;
+        let report = Report { run: self.run, round, record, commit, holdout, retraining };
+        if self.is_finished() || report.check(&self.key.public()).is_err() {
+            return;
+        }
+        let report = Signed::sign(report, &self.key);
+        self.part.reports.push(report.clone());
+        self.report(&report);
+        effects.push(Effect::Send(RunMessage::Report(report)));
+    }
+
     pub(super) fn say_part_again(&mut self, effects: &mut Vec<Effect>) {
         effects.extend(self.part.word.clone().map(RunMessage::Presence).map(Effect::Send));
         // Its own commit is checked again after a restart, or when its own bytes were not there yet.
@@ -129,6 +171,7 @@ impl Round {
             effects.push(Effect::Send(RunMessage::Commit(commit.clone())));
             self.commit(commit, effects);
         }
+        effects.extend(self.part.reports.iter().cloned().map(RunMessage::Report).map(Effect::Send));
         if std::mem::take(&mut self.part.failed) {
             self.part.asked = 0;
         }

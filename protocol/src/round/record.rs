@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteArray;
 
 use super::change::Change;
+use super::report::Reported;
 use super::vote::{Phase, Vote};
 use crate::codec::{self, DecodeError};
 use crate::envelope::{OpenError, Signed};
 use crate::id::{CommitId, FileHash, RoundId, RunId};
 use crate::key::PublicKey;
-use crate::limits::{CERTIFICATE_BYTES_MAX, STEWARDS_MAX, UPDATES_MAX};
+use crate::limits::{ALIKE_MAX, AUDITS_MAX, CERTIFICATE_BYTES_MAX, STEWARDS_MAX, UPDATES_MAX};
 use crate::run::RunSpec;
 
 /// The outcome of one round.
@@ -40,7 +41,25 @@ pub struct RoundRecord {
     pub outer_out: FileHash,
     /// The hash of the step from one model to the other, if the run writes steps.
     pub step: Option<FileHash>,
-    /// What changes of who has which part, sorted.
+    /// What was found out about trainers' work.
+    pub found: Findings,
+    /// Who has which part.
+    pub parts: Parts,
+}
+
+/// What a record says of trainers' work.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Findings {
+    /// Updates that are alike, sorted: one of each two may be a copy.
+    pub alike: Vec<Alike>,
+    /// What audits of work have found since the record before, sorted; one of an auditor.
+    pub reports: Vec<Reported>,
+}
+
+/// What a record says of who has which part.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Parts {
+    /// What changes, sorted.
     pub changes: Vec<Change>,
     /// The hash of the roster that results.
     pub roster: FileHash,
@@ -61,6 +80,17 @@ pub struct Accepted {
     pub late: bool,
     /// Who vouches for the trainer, if this is how it came in.
     pub voucher: Option<PublicKey>,
+}
+
+/// Two updates that count and point nearly the same way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Alike {
+    /// The first by commit id.
+    pub one: CommitId,
+    /// The other.
+    pub other: CommitId,
+    /// Their cosine in thousandths, from some of their chunks.
+    pub cosine_milli: u32,
 }
 
 /// An update that does not count.
@@ -149,6 +179,14 @@ impl RoundRecord {
         let weights = || self.accepted.iter().map(|entry| entry.weight);
         if weights().all(|weight| weight == 0) || weights().any(|w| w > spec.local.weight_max) {
             return Err("a weight is out of range");
+        }
+        let sorted = self.found.alike.windows(2).all(|pair| pair[0] < pair[1])
+            && self.found.reports.windows(2).all(|pair| pair[0] < pair[1]);
+        if !sorted
+            || self.found.alike.len() > ALIKE_MAX
+            || self.found.reports.len() > AUDITS_MAX as usize
+        {
+            return Err("what audits found is out of order or too much");
         }
         Ok(())
     }

@@ -11,12 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use super::change::{Cause, Change, What};
 use super::commit::{UpdateCommit, commit_id};
-use super::record::{Accepted, RejectReason, Rejected};
+use super::member::Member;
+use super::record::{Accepted, RejectReason, RoundRecord};
+use super::report::Reported;
 use crate::codec::{self, DecodeError};
 use crate::envelope::Signed;
-use crate::id::FileHash;
+use crate::id::{CommitId, FileHash};
 use crate::key::PublicKey;
-use crate::limits::{CHANGES_MAX, MEMBERS_MAX, ROSTER_BYTES_MAX, STEWARDS_MAX};
+use crate::limits::{AUDIT_ROUNDS_MAX, CHANGES_MAX, MEMBERS_MAX, ROSTER_BYTES_MAX, STEWARDS_MAX};
 use crate::run::{Admission, Invitation, RunSpec};
 
 /// The parts in a run after one of its rounds.
@@ -25,27 +27,6 @@ pub struct Roster {
     stewards: Vec<PublicKey>,
     motions: u64,
     members: Vec<Member>,
-}
-
-/// A trainer's standing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Member {
-    /// The trainer.
-    pub trainer: PublicKey,
-    /// Who vouched for it, where that was needed.
-    pub voucher: Option<PublicKey>,
-    /// The round in which an update of it counted first; 0 if none has.
-    pub since: u64,
-    /// The newest round that names a commit of it.
-    pub last: u64,
-    /// Updates that counted, late ones included.
-    pub accepted: u64,
-    /// Updates that counted a round late.
-    pub late: u64,
-    /// Updates that did not count.
-    pub rejected: u64,
-    /// It was removed.
-    pub removed: bool,
 }
 
 /// Why a record's changes do not fit the roster before it.
@@ -60,6 +41,9 @@ pub enum RosterError {
     /// Nothing would change, or nobody would be left.
     #[error("a change does not fit who has which part")]
     Unfit,
+    /// A report in it was counted already, is too old, or is by somebody who has no part.
+    #[error("a report in it is not due")]
+    Report,
     /// The roster that results is another than the record says.
     #[error("the roster that results is another than the record says")]
     Root,
@@ -239,14 +223,10 @@ impl Roster {
         });
     }
 
-    /// The roster after `round`, which counted and rejected these and carried out these changes.
-    pub fn after(
-        &self,
-        round: u64,
-        accepted: &[Accepted],
-        rejected: &[Rejected],
-        changes: &[Change],
-    ) -> Result<Self, RosterError> {
+    /// The roster after `record`, whatever that says of it.
+    pub fn after(&self, record: &RoundRecord) -> Result<Self, RosterError> {
+        let RoundRecord { round, accepted, rejected, .. } = record;
+        let (round, changes) = (*round, &record.parts.changes);
         let mut next = self.clone();
         for entry in accepted {
             let member = next.enter(entry.trainer, entry.voucher);
@@ -264,6 +244,10 @@ impl Roster {
                 next.members[at].rejected += 1;
             }
         }
+        next.count_alike(record);
+        for report in &record.found.reports {
+            next.count_report(round, report)?;
+        }
         if changes.len() > CHANGES_MAX || !changes.windows(2).all(|pair| pair[0] < pair[1]) {
             return Err(RosterError::Order);
         }
@@ -277,6 +261,40 @@ impl Roster {
         next.motions += motions;
         next.forget();
         Ok(next)
+    }
+
+    /// Whether a report may be named in the record of `round`: not about one too old, and newer than what
+    /// its auditor has reported before.
+    pub(super) fn is_due(&self, round: u64, report: &Reported) -> bool {
+        let recent = report.round < round && report.round + AUDIT_ROUNDS_MAX >= round;
+        let auditor = self.member(&report.auditor);
+        recent && auditor.is_some_and(|auditor| !auditor.removed && auditor.reported < report.round)
+    }
+
+    fn count_report(&mut self, round: u64, report: &Reported) -> Result<(), RosterError> {
+        let at = self.at(&report.auditor).map_err(|_| RosterError::Report)?;
+        if !self.is_due(round, report) {
+            return Err(RosterError::Report);
+        }
+        self.members[at].reported = report.round;
+        // Whoever was forgotten meanwhile has no standing to count in.
+        if let Ok(at) = self.at(&report.trainer) {
+            self.members[at].audits.count(report);
+        }
+        Ok(())
+    }
+
+    fn count_alike(&mut self, record: &RoundRecord) {
+        let mut commits: Vec<CommitId> =
+            record.found.alike.iter().flat_map(|pair| [pair.one, pair.other]).collect();
+        commits.sort();
+        commits.dedup();
+        for commit in commits {
+            let entry = record.accepted.iter().find(|entry| entry.commit == commit);
+            if let Some(at) = entry.and_then(|entry| self.at(&entry.trainer).ok()) {
+                self.members[at].alike += 1;
+            }
+        }
     }
 
     /// Whether this change would change something.
@@ -313,9 +331,7 @@ impl Roster {
 
     fn enter(&mut self, trainer: PublicKey, voucher: Option<PublicKey>) -> &mut Member {
         let at = self.at(&trainer).unwrap_or_else(|at| {
-            let (since, last, accepted, late, rejected, removed) = (0, 0, 0, 0, 0, false);
-            let new = Member { trainer, voucher, since, last, accepted, late, rejected, removed };
-            self.members.insert(at, new);
+            self.members.insert(at, Member::new(trainer, voucher));
             at
         });
         &mut self.members[at]

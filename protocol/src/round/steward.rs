@@ -236,9 +236,12 @@ impl Bench {
     fn draft(&self, round: &Round) -> Effect {
         let (base, spec) = (round.tip.clone(), round.spec.value());
         let accepted = base.roster.entries(spec, base.round + 1, self.tally.accepted());
-        let (changes, proofs) = round.docket.due(&base.roster);
+        let (changes, mut proofs) = round.docket.due(&base.roster);
+        let (reports, envelopes) = round.docket.reports_due(&base);
+        proofs.extend(envelopes);
         let rejected = self.tally.rejected();
-        Effect::Build { round: base.round + 1, base, accepted, rejected, changes, proofs }
+        let round = base.round + 1;
+        Effect::Build { round, base, accepted, rejected, reports, changes, proofs }
     }
 
     fn checked(&mut self, commit: CommitId, verdict: Verdict) {

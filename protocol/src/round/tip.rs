@@ -52,9 +52,8 @@ impl Tip {
 
     /// The tip that a certified record of the round after this one makes.
     pub fn after(&self, record: &RoundRecord) -> Result<Self, RosterError> {
-        let RoundRecord { round, accepted, rejected, changes, .. } = record;
-        let roster = self.roster.after(*round, accepted, rejected, changes)?;
-        if roster.id() != record.roster {
+        let roster = self.roster.after(record)?;
+        if roster.id() != record.parts.roster {
             return Err(RosterError::Root);
         }
         Ok(Self::of(record, self.id, Arc::new(roster)))
@@ -67,7 +66,7 @@ impl Tip {
 
     /// The tip that a record makes which is trusted for itself, with the roster that it names.
     pub fn trusted(record: &RoundRecord, roster: Roster) -> Result<Self, RosterError> {
-        if roster.id() != record.roster {
+        if roster.id() != record.parts.roster {
             return Err(RosterError::Root);
         }
         Ok(Self::of(record, record.prev, Arc::new(roster)))

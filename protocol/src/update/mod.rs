@@ -19,11 +19,13 @@
 //! [`Weights`]: crate::weights::Weights
 
 mod chunk;
+mod cosine;
 mod encoding;
 mod quantise;
 
 pub(crate) use chunk::power_of_two;
 pub(crate) use chunk::{Chunk, Values};
+pub use cosine::Excerpt;
 pub use encoding::{Encoding, UpdateForm};
 pub use quantise::quantise;
 

@@ -54,9 +54,18 @@ pub(crate) struct Outcome {
 /// The data under one seed.
 pub(crate) struct Scene {
     seed: u64,
-    federation: Federation,
+    pub(crate) federation: Federation,
     /// By split, each trainer's rows, and the same with labels turned round.
     shares: [Vec<(Table, Table)>; 2],
+}
+
+/// A round before it is aggregated.
+pub(crate) struct Seen<'a> {
+    pub(crate) round: u64,
+    pub(crate) base: &'a Weights,
+    pub(crate) form: UpdateForm,
+    /// Every trainer's samples and update; hostile trainers are the last.
+    pub(crate) updates: &'a [(u64, Update)],
 }
 
 impl Scene {
@@ -79,7 +88,13 @@ impl Scene {
         Self { seed, federation, shares }
     }
 
-    pub(crate) fn run(&self, cell: &Cell, rule: &Rule) -> Outcome {
+    /// A trainer's rows under this split.
+    pub(crate) fn rows(&self, split: Split, trainer: usize) -> &Table {
+        &self.shares[usize::from(split == Split::Dirichlet)][trainer].0
+    }
+
+    /// Runs it; `see` sees each round.
+    pub(crate) fn run(&self, cell: &Cell, rule: &Rule, see: &mut dyn FnMut(&Seen<'_>)) -> Outcome {
         let update =
             UpdateForm { encoding: Encoding::Int8, parameters: self.federation.start.parameters() };
         let outer = Outer::Nesterov { rate_milli: 700, momentum_milli: 700 };
@@ -95,6 +110,7 @@ impl Scene {
                 seed: *seed.as_bytes(),
             };
             let updates = self.updates(cell, round, &weights, &plan);
+            see(&Seen { round, base: &weights, form: update, updates: &updates });
             // Hostile trainers are the last ones, but nobody sees that in an id.
             let contributions: Vec<Contribution<'_>> = updates
                 .iter()

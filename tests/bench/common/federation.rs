@@ -47,9 +47,14 @@ impl Federation {
 
     /// How good a model is on the held-out rows; nothing if it is ruined.
     pub(crate) fn score(&self, weights: &Weights) -> Option<Evaluation> {
+        self.score_on(&self.held_out, weights)
+    }
+
+    /// How good a model is on these rows; nothing if it is ruined.
+    pub(crate) fn score_on(&self, rows: &Table, weights: &Weights) -> Option<Evaluation> {
         let (ledger, policy) = ground();
         let gate = Gate::new(&ledger, &policy, 0);
-        let rows = self.held_out.admit::<Evaluate>(|work| gate.decide(work)).admitted;
+        let rows = rows.admit::<Evaluate>(|work| gate.decide(work)).admitted;
         evaluate(&self.config, weights, rows, &Device::cpu()).ok()
     }
 }

@@ -10,8 +10,10 @@
 
 use std::sync::Arc;
 
-use protocol::round::{Certificate, RunMessage, UpdateCommit, Vote};
-use protocol::{FileHash, RoundId, Signed};
+use protocol::round::{
+    Certificate, Outcome as TraceOutcome, Report, Retraining, RunMessage, UpdateCommit, Vote,
+};
+use protocol::{CommitId, FileHash, RoundId, Signed};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
@@ -66,6 +68,8 @@ pub enum Lie {
     Values,
     /// A trainer does not serve its update.
     NoBytes,
+    /// An auditor reports on what it was not to look at.
+    FalseReports,
 }
 
 impl Lie {
@@ -88,7 +92,7 @@ impl Lie {
     pub(super) const OF_STEWARDS: [Self; 5] =
         [Self::DoubleVotes, Self::WrongRecords, Self::UnknownLedger, Self::Yes, Self::No];
     /// What only trainers can.
-    pub(super) const OF_TRAINERS: [Self; 10] = [
+    pub(super) const OF_TRAINERS: [Self; 11] = [
         Self::TwoCommits,
         Self::StaleFrontier,
         Self::BadFrontier,
@@ -99,6 +103,7 @@ impl Lie {
         Self::Size,
         Self::Values,
         Self::NoBytes,
+        Self::FalseReports,
     ];
 }
 
@@ -173,6 +178,9 @@ impl Node {
                 let packet = self.made_up(&RunMessage::Commit(other));
                 bus.broadcast(self.index, &packet);
             }
+            RunMessage::Report(report) if self.lies_now(bus, Lie::FalseReports, 0.8) => {
+                self.report_falsely(bus, report.clone());
+            }
             RunMessage::Commit(commit) if self.lies(Lie::TwoCommits) => {
                 self.commit_twice(bus, commit.clone());
             }
@@ -241,6 +249,25 @@ impl Node {
         }
         let two = self.made_up(&RunMessage::Commit(other));
         self.send_either(bus, &one, &two);
+    }
+
+    fn report_falsely(&mut self, bus: &mut Bus, report: Signed<Report>) {
+        let mut other = report.value().clone();
+        match self.draw(4) {
+            0 => other.commit = CommitId::of(b"another"),
+            1 => other.record = RoundId::of(b"another"),
+            2 => other.round += 1,
+            _ => {
+                let (segments, segment, outcome) = (64, self.draw(64), TraceOutcome::Withheld);
+                other.retraining = Some(Retraining { segments, segment, outcome });
+            }
+        }
+        let other = Signed::sign(other, &self.key);
+        let packets =
+            [self.made_up(&RunMessage::Report(other)), self.made_up(&RunMessage::Report(report))];
+        for packet in packets {
+            bus.broadcast(self.index, &packet);
+        }
     }
 
     fn say_again(&mut self, bus: &mut Bus) {

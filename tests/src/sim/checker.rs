@@ -6,18 +6,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use protocol::round::check::{Base, Evidence, Exhibits, verify};
+use protocol::round::check::Base;
 use protocol::round::{
-    Certificate, Entry, RoundRecord, RunMessage, Step, Tip, UpdateCommit, Wire, commit_id,
+    Certificate, Entry, Report, Reported, RoundRecord, RunMessage, Step, Tip, UpdateCommit, Wire,
+    commit_id,
 };
 use protocol::{CommitId, FileHash, Frontier, PublicKey, RoundId, Signed};
 
 use super::bus::Outcome;
 use super::counts::Counts;
 use super::facts::Facts;
-use super::job::{envelope_hash, named_commits};
 use super::library::Library;
 use super::packet::wire;
+use super::recompute::find;
 use super::report::{Rule, Violation};
 use super::twin::{Slot, Twin, slot};
 
@@ -37,12 +38,12 @@ pub(super) struct Sender<'a> {
 /// Everything seen so far.
 #[derive(Debug)]
 pub(super) struct Checker {
-    facts: Arc<Facts>,
+    pub(super) facts: Arc<Facts>,
     certified: BTreeMap<u64, RoundId>,
     /// Records proposed so far.
-    proposed: BTreeMap<RoundId, RoundRecord>,
+    pub(super) proposed: BTreeMap<RoundId, RoundRecord>,
     /// What every record voted for or certified comes to, recomputed from the start of the run.
-    outcomes: BTreeMap<RoundId, Base>,
+    pub(super) outcomes: BTreeMap<RoundId, Base>,
     /// Certificates that verified, by hash, with their rounds.
     certificates: BTreeMap<FileHash, u64>,
     /// How far each node has come.
@@ -79,6 +80,11 @@ impl Checker {
             attempt_max: 0,
             counts: Counts::default(),
         }
+    }
+
+    /// The ids of the certified records, in order.
+    pub(super) fn chain(&self) -> Vec<RoundId> {
+        self.certified.values().copied().collect()
     }
 
     /// Rounds certified so far.
@@ -127,6 +133,8 @@ impl Checker {
         for rejected in &record.rejected {
             self.counts.note(&format!("rejected: {:?}", rejected.reason));
         }
+        self.counts.add("report named", record.found.reports.len() as u64);
+        self.counts.add("alike", record.found.alike.len() as u64);
         for entry in &record.accepted {
             let used = find(library, entry.commit).map(|found| found.commit.value().data.used);
             if used > Some(entry.weight) && self.facts.is_liars(entry.trainer) {
@@ -206,9 +214,26 @@ impl Checker {
                 let entry = Entry::Evidence(pair.to_bytes());
                 journaled(sender, "the proof", sender.journal.contains(&entry))?;
             }
+            RunMessage::Report(report) => self.report_sent(sender, report)?,
         }
         self.passed.insert((sender.node, hash));
         Ok(())
+    }
+
+    /// An honest auditor says what it was to look at, of a round that is certified.
+    fn report_sent(&self, sender: &Sender<'_>, report: &Signed<Report>) -> Outcome {
+        let audits = self.facts.spec.value().rounds.audits;
+        let certified = self.certified.get(&report.value().round);
+        let record = certified.and_then(|id| self.proposed.get(id));
+        let asked = record.map(|record| Reported::of(report, record, audits));
+        match asked {
+            Some(Ok(_)) => Ok(()),
+            other => {
+                let what =
+                    format!("n{} reports what it was not to look at: {other:?}", sender.node);
+                Err(Violation::new(Rule::Asked, what))
+            }
+        }
     }
 
     fn commit_sent(
@@ -308,58 +333,6 @@ impl Checker {
         let round = self.certificates.get(&FileHash::of(bytes))?;
         Some(&self.outcomes.get(self.certified.get(round)?)?.tip)
     }
-
-    /// Recomputes a record, on the record that it says it follows.
-    fn recompute(&self, library: &Library, record: &RoundRecord) -> Result<Base, Violation> {
-        let broken =
-            |rule, what: String| Violation::new(rule, format!("r{}: {what}", record.round));
-        let unknown =
-            || broken(Rule::Recomputes, "it follows a record that nobody proposed".into());
-        let base = self.outcomes.get(&record.prev).ok_or_else(unknown)?;
-        let mut trainers: Vec<PublicKey> = record.accepted.iter().map(|a| a.trainer).collect();
-        trainers.sort();
-        if trainers.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err(broken(Rule::TrainerOnce, "somebody counts twice".into()));
-        }
-        let mut evidence = BTreeMap::new();
-        for commit in named_commits(record) {
-            let found = find(library, commit);
-            let missing =
-                || broken(Rule::Recomputes, format!("nobody has the bytes of {commit:?}"));
-            evidence.insert(commit, found.ok_or_else(missing)?);
-        }
-        for accepted in &record.accepted {
-            let commit = &evidence[&accepted.commit].commit;
-            let known = library.frontier(&commit.value().data.frontier);
-            if !known.is_some_and(|known| known.dominates(&base.required)) {
-                let what = format!("counts {:?}, which was decided too early", accepted.commit);
-                return Err(broken(Rule::Consent, what));
-            }
-            // What a liar used nobody can know.
-            let honest = !self.facts.is_liars(accepted.trainer);
-            if let Some(work) = library.misused(commit, &base.required).filter(|_| honest) {
-                let what = format!("counts {:?}, which used {work:?}", accepted.commit);
-                return Err(broken(Rule::Consent, what));
-            }
-        }
-        let bound = library.frontier(&record.frontier);
-        let missing = || broken(Rule::Recomputes, "nobody has its frontier's bytes".into());
-        let (required, spec) = (bound.ok_or_else(missing)?, self.facts.spec.value());
-        let proofs = record
-            .changes
-            .iter()
-            .filter_map(|change| Some((change.proof, library.blob(&change.proof)?.to_vec())));
-        let proofs = proofs.collect();
-        let exhibits = Exhibits { commits: evidence, proofs, bound: required.clone() };
-        let room = base.room(spec);
-        verify(self.facts.run, spec, base, record, &exhibits, &room.outputs(), 1)
-            .map_err(|error| broken(Rule::Recomputes, error.to_string()))?;
-        let (weights, state) = (room.weights.into_bytes(), room.state.into_bytes());
-        let tip = base.tip.after(record);
-        let tip = tip.map_err(|error| broken(Rule::Recomputes, error.to_string()))?;
-        Base::new(tip, Arc::new(weights), Arc::new(state), required)
-            .map_err(|error| broken(Rule::Recomputes, error.to_string()))
-    }
 }
 
 /// Whether a vote of somebody else is in the sender's journal.
@@ -375,12 +348,4 @@ fn journaled(sender: &Sender<'_>, what: &str, holds: bool) -> Outcome {
     }
     let what = format!("n{} speaks before {what} is durable", sender.node);
     Err(Violation::new(Rule::DurableFirst, what))
-}
-
-fn find(library: &Library, commit: CommitId) -> Option<Evidence> {
-    let commit = Signed::<UpdateCommit>::open(library.blob(&envelope_hash(commit))?).ok()?;
-    // What the terms refuse is refused without them, and may never have been served.
-    let blob = |hash| library.blob(hash).cloned().unwrap_or_default();
-    let (update, frontier) = (blob(&commit.value().update), blob(&commit.value().data.frontier));
-    Some(Evidence { commit, update, frontier: frontier.to_vec() })
 }

@@ -19,6 +19,7 @@ use super::liars::Liars;
 use super::plan::Plan;
 use super::scenario::{Defect, Scenario};
 use super::seed::{Seed, pick};
+use super::stage::Stage;
 use crate::samples::plain_spec;
 
 /// The model's size: two blocks of an update, one of them short.
@@ -50,6 +51,8 @@ pub(super) struct Facts {
     pub(super) liars: Liars,
     /// What every node has at the start: model, outer state, frontier.
     pub(super) blobs: Vec<Vec<u8>>,
+    /// What is given of a run that exists outside.
+    pub(super) stage: Option<Stage>,
 }
 
 impl Facts {
@@ -93,7 +96,27 @@ impl Facts {
         let spec = Signed::sign(spec, &seed.child("creator").key());
         let blobs = vec![weights.to_bytes(), Vec::new(), Frontier::default().to_bytes()];
         let (run, scenario) = (run_id(&spec), scenario.clone());
-        Self { scenario, seed, spec, run, policy, keys, works, held, plan, liars, blobs }
+        let stage = None;
+        Self { scenario, seed, spec, run, policy, keys, works, held, plan, liars, blobs, stage }
+    }
+
+    /// The facts of a run that is given.
+    pub(super) fn staged(scenario: Scenario, seed: Seed, plan: Plan, stage: Stage) -> Self {
+        let empty = Frontier::default().to_bytes();
+        Self {
+            seed,
+            run: run_id(&stage.spec),
+            spec: stage.spec.clone(),
+            policy: stage.policy.clone(),
+            keys: stage.keys.clone(),
+            works: works(),
+            held: stage.held.clone(),
+            liars: Liars::new(&plan, scenario.cast),
+            blobs: vec![stage.weights.clone(), Vec::new(), empty],
+            scenario,
+            plan,
+            stage: Some(stage),
+        }
     }
 
     /// Where the run starts.
@@ -174,6 +197,7 @@ fn spec(scenario: &Scenario, seed: &Seed, weights: &Weights, policy: &Policy) ->
             updates_min: scenario.updates_min,
             train_ms: scenario.train_ms,
             agree_ms: rng.random_range(scenario.agree_ms.0..=scenario.agree_ms.1),
+            audits: rng.random_range(0..4),
         },
         aggregate: AggregateSpec {
             update: one_of(

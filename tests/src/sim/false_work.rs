@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use protocol::round::{DataCommit, RejectReason, Rejected, RoundRecord, Tip, Trained};
+use protocol::round::{
+    Alike, DataCommit, RejectReason, Rejected, Reported, RoundRecord, Tip, Trained,
+};
 use protocol::update::Update;
 use protocol::{CommitId, FeedHead, FeedId, FileHash, Frontier, RecordId};
 
@@ -36,8 +38,12 @@ impl Node {
         }
         let data = self.false_data(bus, data);
         let (update, claimed) = self.false_update(bus, update);
-        let trained =
-            Trained { update: FileHash::of(&update), update_bytes: claimed, data: data.clone() };
+        let trained = Trained {
+            update: FileHash::of(&update),
+            update_bytes: claimed,
+            data: data.clone(),
+            trace: None,
+        };
         if self.lies_now(bus, Lie::NoBytes, 0.7) {
             bus.keep(&Arc::new(update));
         } else {
@@ -50,7 +56,12 @@ impl Node {
                 if let Some(bytes) = bus.library.blob(&theirs.update) {
                     self.disk.blobs.insert(theirs.update, bytes.clone());
                 }
-                Trained { update: theirs.update, update_bytes: theirs.update_bytes, data }
+                Trained {
+                    update: theirs.update,
+                    update_bytes: theirs.update_bytes,
+                    data,
+                    trace: None,
+                }
             }
             _ => trained,
         }
@@ -117,7 +128,7 @@ impl Node {
             return;
         }
         let another = FileHash::of(b"another");
-        match self.draw(10) {
+        match self.draw(14) {
             0 => record.model_out = another,
             1 => record.outer_out = another,
             2 => record.step = record.step.is_none().then_some(another),
@@ -127,6 +138,25 @@ impl Node {
             6 => record.accepted.push(record.accepted[0].clone()),
             7 => record.accepted[0].commit = CommitId::of(b"none"),
             8 => {
+                let [one, other] = [b"one", b"two"].map(|bytes| CommitId::of(bytes));
+                record.found.alike.push(Alike { one, other, cosine_milli: 999 });
+            }
+            9 => record.found.reports.clear(),
+            10 => {
+                record.found.reports.extend(record.found.reports.first().map(|report| Reported {
+                    passed: report.passed.map(|passed| !passed),
+                    ..*report
+                }))
+            }
+            11 => record.found.reports.push(Reported {
+                round: record.round.saturating_sub(1),
+                auditor: self.key.public(),
+                trainer: record.accepted[0].trainer,
+                report: another,
+                passed: Some(false),
+                matched: None,
+            }),
+            12 => {
                 // Somebody's good update is said to be bad.
                 let victim = record.accepted.remove(0);
                 let (commit, trainer) = (victim.commit, victim.trainer);

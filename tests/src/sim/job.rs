@@ -8,7 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::round::check::check_terms;
-use protocol::round::{Accepted, Change, RejectReason, Rejected, RoundRecord, Tip, UpdateCommit};
+use protocol::round::{
+    Accepted, Assignment, Change, RejectReason, Rejected, Reported, RoundRecord, Tip, UpdateCommit,
+};
 use protocol::{CommitId, FileHash, Signed};
 use rand::Rng;
 
@@ -44,7 +46,13 @@ pub(super) enum Task {
         base: Tip,
         accepted: Vec<Accepted>,
         rejected: Vec<Rejected>,
+        reports: Vec<Reported>,
         changes: Vec<Change>,
+    },
+    Audit {
+        base: Box<Tip>,
+        record: Box<RoundRecord>,
+        assignment: Assignment,
     },
     Verify {
         record: Box<RoundRecord>,
@@ -90,6 +98,7 @@ impl Task {
             | Self::Build { base, .. }
             | Self::Verify { base, .. }
             | Self::Keep { tip: base } => base,
+            Self::Audit { base, .. } => base,
         }
     }
 
@@ -97,6 +106,7 @@ impl Task {
     fn source(&self, node: &Node) -> Option<usize> {
         match self {
             Self::Check { commit, .. } => node.facts.node_of(commit.signer()),
+            Self::Audit { assignment, .. } => node.facts.node_of(assignment.update.trainer),
             _ => None,
         }
     }
@@ -232,9 +242,14 @@ impl Node {
             Task::Train { .. } | Task::Keep { .. } => {}
             Task::Check { commit, .. } => needed.extend(self.named(base, commit)),
             Task::Build { accepted, .. } => needed.extend(accepted.iter().map(|a| a.update)),
+            Task::Audit { assignment, .. } => {
+                let control = assignment.control.iter().map(|control| control.update);
+                needed.extend(control.chain([assignment.update.update]));
+            }
             Task::Verify { record, .. } => {
                 needed.push(record.frontier);
-                needed.extend(record.changes.iter().map(|change| change.proof));
+                needed.extend(record.parts.changes.iter().map(|change| change.proof));
+                needed.extend(record.found.reports.iter().map(|report| report.report));
                 for commit in named_commits(record) {
                     needed.push(envelope_hash(commit));
                     // Of a duplicate its trainer may never have shown more.
@@ -314,4 +329,16 @@ fn is_duplicate(record: &RoundRecord, commit: CommitId) -> bool {
 pub(super) fn named_commits(record: &RoundRecord) -> impl Iterator<Item = CommitId> {
     let rejected = record.rejected.iter().map(|rejected| rejected.commit);
     record.accepted.iter().map(|accepted| accepted.commit).chain(rejected)
+}
+
+/// The proofs and reports that a record names.
+pub(super) fn named_proofs(record: &RoundRecord) -> impl Iterator<Item = FileHash> {
+    let reports = record.found.reports.iter().map(|report| report.report);
+    record.parts.changes.iter().map(|change| change.proof).chain(reports)
+}
+
+/// How many records before it a record's reports are about.
+pub(super) fn reports_reach(record: &RoundRecord) -> usize {
+    let reach = |report: &Reported| record.round.saturating_sub(report.round);
+    record.found.reports.iter().map(reach).max().unwrap_or(0) as usize
 }

@@ -311,11 +311,14 @@ impl Node {
                 self.keep(bus, commit.bytes().to_vec());
                 Ok(())
             }
-            Effect::Build { round, base, accepted, rejected, changes, proofs } => {
+            Effect::Build { round, base, accepted, rejected, reports, changes, proofs } => {
                 for proof in proofs {
                     self.keep(bus, proof);
                 }
-                self.begin(bus, Task::Build { round, base, accepted, rejected, changes })
+                self.begin(bus, Task::Build { round, base, accepted, rejected, reports, changes })
+            }
+            Effect::Audit { base, record, assignment } => {
+                self.begin(bus, Task::Audit { base, record, assignment })
             }
             Effect::Verify { record, base } => self.begin(bus, Task::Verify { record, base }),
             Effect::CatchUp { round } => {

@@ -111,5 +111,8 @@ pub(super) fn describe(message: &RunMessage) -> String {
         }
         RunMessage::Motion(motion) => format!("motion {:?}", motion.value().what),
         RunMessage::Evidence(of, _) => format!("evidence of {of}"),
+        RunMessage::Report(report) => {
+            format!("report on r{} {}", report.value().round, report.value().commit.short())
+        }
     }
 }

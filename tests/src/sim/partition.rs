@@ -57,6 +57,11 @@ impl Shape {
 }
 
 impl NodeSet {
+    /// These of so many nodes.
+    pub(super) fn of(nodes: usize, members: &[usize]) -> Self {
+        Self((0..nodes).map(|node| members.contains(&node)).collect())
+    }
+
     /// Whether the node is in it.
     pub fn has(&self, node: usize) -> bool {
         self.0.get(node).copied().unwrap_or(false)

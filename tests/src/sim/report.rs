@@ -33,6 +33,8 @@ pub enum Rule {
     Opens,
     /// No update counts that used a work after a refusal which its round had to know.
     Consent,
+    /// Nobody reports on what it was not drawn to look at.
+    Asked,
 }
 
 /// A broken rule.

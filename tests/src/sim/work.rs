@@ -2,7 +2,8 @@
 //!
 //! Invariants: works pass the product's gate and come out as permits, which are spent; checks,
 //! aggregates and records are the product's own functions.
-//! What it is not: learning. A stand-in update is random, and the same for the same round and base.
+//! What it is not: learning, unless a stage brings it. A stand-in update is random, and the same for the same
+//! round and base.
 
 use std::collections::BTreeMap;
 
@@ -13,19 +14,27 @@ use protocol::round::check::{
     Base, Counted, Draft, Evidence, Exhibits, Finding, build, check_evidence, check_terms, verify,
 };
 use protocol::round::{
-    Accepted, Change, DataCommit, Input, Rejected, RoundRecord, Tip, Trained, UpdateCommit,
-    Verdict, commit_id,
+    Accepted, Assignment, Audited, Change, DataCommit, Holdout, Input, Rejected, Reported,
+    RoundRecord, Tip, Trained, UpdateCommit, Verdict, commit_id,
 };
 use protocol::update::{Update, look};
+use protocol::weights::Weights;
 use protocol::{CommitId, ContentId, FileHash, Frontier, Signed};
 use rand::Rng;
 
 use super::bus::{Bus, Outcome};
 use super::byzantine::Lie;
 use super::facts::PARAMETERS;
-use super::job::{Task, named_commits};
+use super::job::{Task, named_commits, named_proofs, reports_reach};
 use super::node::Node;
 use super::scenario::Defect;
+
+/// What a record says beside what counts.
+struct Lists {
+    rejected: Vec<Rejected>,
+    reports: Vec<Reported>,
+    changes: Vec<Change>,
+}
 
 impl Node {
     /// Works a task out and hands the round the answer.
@@ -40,9 +49,13 @@ impl Node {
                 bus.note(self.index, &format!("finds {} {verdict:?}", commit.id().short()));
                 Input::Checked { commit: commit_id(&commit), base: base.id, verdict }
             }
-            Task::Build { round, base, accepted, rejected, changes } => {
-                let record = self.build(bus, &base, &accepted, rejected, changes).map(Box::new);
+            Task::Build { round, base, accepted, rejected, reports, changes } => {
+                let lists = Lists { rejected, reports, changes };
+                let record = self.build(bus, &base, &accepted, lists).map(Box::new);
                 Input::Built { round, record }
+            }
+            Task::Audit { record, assignment, .. } => {
+                Input::Audited(self.audit(bus, &record, &assignment))
             }
             Task::Verify { record, base } => {
                 let holds = self.verify(bus, &record, &base);
@@ -65,7 +78,7 @@ impl Node {
             }
             Task::Build { round, .. } => Input::Built { round, record: None },
             Task::Verify { record, .. } => Input::Verified { record: record.id(), holds: None },
-            Task::Keep { .. } => return Ok(()),
+            Task::Keep { .. } | Task::Audit { .. } => return Ok(()),
         };
         bus.note(self.index, &format!("gives up {input:?}"));
         self.input(bus, input)
@@ -95,21 +108,36 @@ impl Node {
     fn train(&mut self, bus: &mut Bus, round: u64, base: &Tip) -> Option<Trained> {
         let (data, used) = self.gate(bus)?;
         bus.library.used(data.used_root, used);
+        let update = match &self.facts.stage {
+            Some(stage) => {
+                let weights = Weights::from_bytes(self.disk.blobs.get(&base.model)?).ok()?;
+                (stage.training)(self.index, round, &weights)
+            }
+            None => self.stand_in(round, base),
+        };
+        if self.liar.is_some() {
+            return Some(self.train_as_liar(bus, base, data, update));
+        }
+        let trained = Trained {
+            update: FileHash::of(&update),
+            update_bytes: update.len() as u64,
+            data,
+            trace: None,
+        };
+        let hash = self.keep(bus, update);
+        bus.traffic.is_update(hash);
+        Some(trained)
+    }
+
+    /// An update by stand-in.
+    fn stand_in(&self, round: u64, base: &Tip) -> Vec<u8> {
         let label = format!("delta {} {round} {}", self.index, base.id);
         let mut rng = self.facts.seed.child(&label).rng();
         let size = rng.random_range(0.01f32..1.2);
         let delta: Vec<f32> = (0..PARAMETERS).map(|_| rng.random_range(-size..size)).collect();
         let form = self.facts.spec.value().update_form();
         let update = Update::make(&form, self.key.public(), &delta, &mut [0.0; PARAMETERS]);
-        let update = update.bytes().to_vec();
-        if self.liar.is_some() {
-            return Some(self.train_as_liar(bus, base, data, update));
-        }
-        let trained =
-            Trained { update: FileHash::of(&update), update_bytes: update.len() as u64, data };
-        let hash = self.keep(bus, update);
-        bus.traffic.is_update(hash);
-        Some(trained)
+        update.bytes().to_vec()
     }
 
     /// Asks the gate for every work; nothing admitted is no data.
@@ -147,13 +175,32 @@ impl Node {
         }
     }
 
+    /// What a look at another's update finds: by stand-in, a loss that fell or rose.
+    fn audit(&mut self, bus: &mut Bus, record: &RoundRecord, of: &Assignment) -> Audited {
+        let seed = self.facts.seed.child(&format!("audit {} {}", self.index, record.id()));
+        bus.counts.note("audit");
+        let holdout = Holdout {
+            samples_root: FileHash::of(b"samples"),
+            samples: 10,
+            before_micro: 1_000,
+            after_micro: seed.rng().random_range(900..1_100),
+            control_micro: of.control.as_ref().map(|_| 1_010),
+        };
+        Audited {
+            round: record.round,
+            record: record.id(),
+            commit: of.update.commit,
+            holdout: Some(holdout),
+            retraining: None,
+        }
+    }
+
     fn build(
         &mut self,
         bus: &mut Bus,
         tip: &Tip,
         accepted: &[Accepted],
-        rejected: Vec<Rejected>,
-        changes: Vec<Change>,
+        lists: Lists,
     ) -> Option<RoundRecord> {
         let base = self.base(tip)?;
         let form = self.facts.spec.value().update_form();
@@ -177,7 +224,8 @@ impl Node {
         let (run, spec) = (self.facts.run, self.facts.spec.value());
         let room = base.room(spec);
         let outputs = room.outputs();
-        let draft = Draft { accepted, rejected, changes, frontier };
+        let Lists { rejected, reports, changes } = lists;
+        let draft = Draft { accepted, rejected, reports, changes, frontier };
         let built = build(run, spec, &base, draft, &outputs, 1);
         let mut record = built.ok()?;
         self.keep_outcome(bus, room);
@@ -206,10 +254,13 @@ impl Node {
                 ))
             })
             .collect();
-        let proofs = record.changes.iter().filter_map(|change| {
-            Some((change.proof, self.disk.blobs.get(&change.proof)?.to_vec()))
-        });
-        let exhibits = Exhibits { commits, proofs: proofs.collect(), bound };
+        let proofs = named_proofs(record)
+            .filter_map(|hash| Some((hash, self.disk.blobs.get(&hash)?.to_vec())))
+            .collect();
+        let ancestors = self.disk.certificates.range(..record.round).rev();
+        let ancestors = ancestors.map(|(_, certificate)| certificate.record.clone());
+        let ancestors = ancestors.take(reports_reach(record)).collect();
+        let exhibits = Exhibits { commits, proofs, ancestors, bound };
         let (run, spec) = (self.facts.run, self.facts.spec.value());
         let room = base.room(spec);
         match verify(run, spec, &base, record, &exhibits, &room.outputs(), 1) {

@@ -96,13 +96,18 @@ impl World {
     pub(super) fn new(case: &Case, scenario: &Scenario, plan: Plan, trail: Trail) -> Self {
         let seed = Seed::root(case.seed);
         let rounds_max = case.rounds.unwrap_or(u64::MAX);
-        let facts = Arc::new(Facts::new(scenario, seed, plan, rounds_max));
+        Self::of(Facts::new(scenario, seed, plan, rounds_max), trail)
+    }
+
+    /// A world in which these are the facts.
+    pub(super) fn of(facts: Facts, trail: Trail) -> Self {
+        let facts = Arc::new(facts);
         let mut bus = Bus::new(&facts, Trace::new(trail));
         schedule(&facts, &mut bus);
         Self {
             nodes: (0..facts.liars.everyone()).map(|node| Node::new(node, &facts)).collect(),
             contributors: (0..CONTRIBUTORS).map(|at| Contributor::new(at, &facts)).collect(),
-            rng: seed.child("world").rng(),
+            rng: facts.seed.child("world").rng(),
             facts,
             bus,
             events: 0,
@@ -111,7 +116,7 @@ impl World {
         }
     }
 
-    fn until_done(&mut self) -> Outcome {
+    pub(super) fn until_done(&mut self) -> Outcome {
         while !self.step()? {}
         Ok(())
     }

@@ -14,7 +14,7 @@ mod works;
 pub(crate) use batch::{Batch, Scaling};
 pub use error::{TableError, TableFault};
 pub use records::Records;
-pub(crate) use sample::Names;
 pub use sample::{Admission, Admitted};
+pub(crate) use sample::{Draw, Names};
 pub use table::{Table, TableOptions};
 pub use works::{works, write_rows};

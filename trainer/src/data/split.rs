@@ -63,6 +63,11 @@ pub fn dirichlet(
     shares
 }
 
+/// Shuffles by a seed.
+pub fn shuffled<T>(items: &mut [T], seed: u64) {
+    shuffle(items, &mut ChaCha8Rng::seed_from_u64(seed));
+}
+
 /// A shuffle in place (Fisher and Yates), the same for one seed whatever the version of `rand`.
 pub(crate) fn shuffle<T>(items: &mut [T], rng: &mut ChaCha8Rng) {
     for last in (1..items.len()).rev() {

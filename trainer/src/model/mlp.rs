@@ -62,6 +62,11 @@ pub(super) fn init(config: &MlpConfig, seed: u64) -> Result<Weights, WeightsErro
     Weights::new(tensors)
 }
 
+/// The columns of rows of this length, one after the other.
+fn transposed(values: &[f32], length: usize) -> Vec<f32> {
+    (0..length).flat_map(|at| values.iter().skip(at).step_by(length).copied()).collect()
+}
+
 impl Mlp {
     /// The model with these weights, whose layout is the config's.
     pub(super) fn with_weights(
@@ -78,11 +83,13 @@ impl Mlp {
         let sizes = config.sizes();
         let layers = sizes.windows(2).enumerate().map(|(layer, pair)| {
             let (inputs, outputs) = (pair[0], pair[1]);
-            let weight = TensorData::new(values(&weight_name(layer)), [outputs, inputs]);
+            // burn keeps the weight as [in, out]. It is written so, as training leaves it: a transposed view
+            // has the same values, and sums in another order.
+            let weight = transposed(&values(&weight_name(layer)), inputs);
+            let weight = TensorData::new(weight, [inputs, outputs]);
             let bias = TensorData::new(values(&bias_name(layer)), [outputs]);
             Linear {
-                // burn keeps the weight as [in, out].
-                weight: Param::from_tensor(Tensor::<2>::from_data(weight, device).transpose()),
+                weight: Param::from_tensor(Tensor::<2>::from_data(weight, device)),
                 bias: Some(Param::from_tensor(Tensor::<1>::from_data(bias, device))),
             }
         });

@@ -6,7 +6,7 @@
 mod config;
 mod mlp;
 
-use burn::module::Module;
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use protocol::weights::{TensorShape, Weights, WeightsError};
 
@@ -50,6 +50,15 @@ pub enum ModelError {
     Device(String),
 }
 
+/// Counts the parameters of each tensor.
+struct Counts(Vec<usize>);
+
+impl ModuleVisitor for Counts {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0.push(param.val().shape().num_elements());
+    }
+}
+
 /// A model on a device.
 #[derive(Module, Debug)]
 pub enum Model {
@@ -68,6 +77,12 @@ impl Model {
     pub fn layout(config: &ModelConfig) -> Vec<TensorShape> {
         let Architecture::Mlp(config) = &config.0;
         mlp::layout(config)
+    }
+
+    /// How many parameters a model of this config has.
+    pub fn parameters(config: &ModelConfig) -> usize {
+        let count = |tensor: &TensorShape| tensor.shape.iter().product::<u64>() as usize;
+        Self::layout(config).iter().map(count).sum()
     }
 
     /// Whether these are weights of this config.
@@ -100,6 +115,13 @@ impl Model {
         Self::check(config, weights)?;
         let Architecture::Mlp(config) = &config.0;
         Ok(Self::Mlp(mlp::Mlp::with_weights(config, weights, device)))
+    }
+
+    /// How many parameters each tensor has, in the model's own order.
+    pub(crate) fn parameter_counts(&self) -> Vec<usize> {
+        let mut counts = Counts(Vec::new());
+        self.visit(&mut counts);
+        counts.0
     }
 
     /// The weights of the model.

@@ -19,6 +19,9 @@ pub struct CreateRequest {
 pub struct JoinRequest {
     /// The table to train on.
     pub data: String,
+    /// Let auditors see the rows and the course of a round's training, when one is drawn to look.
+    #[serde(default)]
+    pub shows: bool,
     /// The text of an invitation, if one is needed and was not given before.
     pub invitation: Option<String>,
 }

@@ -166,6 +166,23 @@ pub struct MemberView {
     pub rejected: std::collections::BTreeMap<String, u64>,
     /// It was removed.
     pub removed: bool,
+    /// What others found of its work.
+    pub audits: AuditsView,
+}
+
+/// What audits of a trainer's work found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditsView {
+    /// Updates evaluated on samples of an auditor's.
+    pub evaluated: u64,
+    /// Of these, how many lowered the loss there, or raised it no more than another update did.
+    pub passed: u64,
+    /// Updates of which a part was trained again, or should have been.
+    pub retrained: u64,
+    /// Of these, how many came to the same.
+    pub matched: u64,
+    /// Rounds in which an update of it was like another's.
+    pub alike: u64,
 }
 
 /// A certified round in full.
@@ -187,6 +204,8 @@ pub struct LogView {
     pub accepted: Vec<LogUpdate>,
     /// Those that did not.
     pub rejected: Vec<RejectView>,
+    /// What was found out about trainers' work.
+    pub found: LogFound,
     /// What changed of who has which part.
     pub changes: Vec<LogChange>,
     /// How this node's evaluation of its model went.
@@ -233,6 +252,62 @@ pub struct LogUpdate {
     pub excluded: Option<u64>,
     /// The update's length in bytes.
     pub update_bytes: Option<u64>,
+}
+
+/// What was found out about trainers' work.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LogFound {
+    /// Updates that are alike: one of each two may be a copy.
+    pub alike: Vec<LogAlike>,
+    /// What audits found since the round before.
+    pub reports: Vec<LogReport>,
+}
+
+/// Two updates of a round that point nearly the same way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LogAlike {
+    /// Whose they are.
+    pub trainers: [PublicKey; 2],
+    /// Their cosine in thousandths.
+    pub cosine_milli: u32,
+}
+
+/// What an auditor found of another's update.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LogReport {
+    /// The round whose update it is.
+    pub round: u64,
+    /// Who looked.
+    pub auditor: PublicKey,
+    /// Whose update it is.
+    pub trainer: PublicKey,
+    /// The hash of the report's envelope.
+    pub report: FileHash,
+    /// Whether the update lowered the loss on the auditor's samples, or raised it no more than another.
+    pub passed: Option<bool>,
+    /// Whether training a part of it again came to the same.
+    pub matched: Option<bool>,
+    /// What it says in numbers; nothing if this node lacks it.
+    pub said: Option<LogFindings>,
+}
+
+/// An auditor's numbers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LogFindings {
+    /// Samples of the auditor's own.
+    pub samples: Option<u64>,
+    /// The mean loss on them before the update, in millionths of a nat.
+    pub before_micro: Option<u64>,
+    /// And with it, at its share of the round.
+    pub after_micro: Option<u64>,
+    /// And with another of the round's in its place.
+    pub control_micro: Option<u64>,
+    /// Segments of the training.
+    pub segments: Option<u32>,
+    /// The one that was trained again, from 0.
+    pub segment: Option<u32>,
+    /// What that gave: how far off it ended in millionths of the way, or why that cannot be said.
+    pub retraining: Option<String>,
 }
 
 /// A change.

@@ -6,6 +6,8 @@
 //! are looked at in pieces, wherever they are. What it is not: fetching. A caller that lacks bytes has
 //! no verdict.
 
+mod alike;
+mod entries;
 mod evidence;
 mod record;
 

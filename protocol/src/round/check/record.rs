@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::evidence::{Evidence, Finding, check_evidence};
+use super::alike::alike;
+use super::entries::Entries;
+use super::evidence::Evidence;
 use crate::aggregate::{
     AggregateError, Contribution, DISCOUNT_LATE, DISCOUNT_ONE, Inputs, Outputs, Plan, Source,
     TapeError, Whole, aggregate, hash_of,
@@ -15,7 +17,8 @@ use crate::aggregate::{
 use crate::frontier::Frontier;
 use crate::id::{CommitId, FileHash, RunId};
 use crate::round::change::{Change, ChangeError};
-use crate::round::record::{Accepted, RejectReason, Rejected, RoundRecord};
+use crate::round::record::{Accepted, Findings, Parts, Rejected, RoundRecord};
+use crate::round::report::{ReportError, Reported};
 use crate::round::roster::RosterError;
 use crate::round::tip::Tip;
 use crate::run::RunSpec;
@@ -36,9 +39,12 @@ pub enum RecordError {
     /// A commit that it names is not in the evidence, or not with the bytes that it names.
     #[error("round {0} names commit {1}, whose bytes are missing")]
     Missing(u64, CommitId),
-    /// The proof of a change is not among the exhibits.
-    #[error("round {0} names a change whose proof {1} is missing")]
+    /// The proof of a change, or a report, is not among the exhibits.
+    #[error("round {0} names a report or the proof of a change, {1}, which is missing")]
     NoProof(u64, FileHash),
+    /// The record that a report is about is not among the exhibits.
+    #[error("round {0} names a report about round {1}, whose record is missing")]
+    NoAncestor(u64, u64),
     /// Bytes could not be read or written here; says nothing of the record.
     #[error("round {0}: {1}")]
     Tape(u64, TapeError),
@@ -50,6 +56,12 @@ pub enum RecordError {
         /// The commit.
         commit: CommitId,
     },
+    /// A report in it is none that it may name.
+    #[error("round {0} names a report otherwise than it is: {1}")]
+    Report(u64, ReportError),
+    /// It says of updates that they are alike, or does not, otherwise than they are.
+    #[error("round {0} names updates as alike otherwise than they are")]
+    Alike(u64),
     /// A change in it is not shown to be due.
     #[error("round {0} names a change whose proof does not hold: {1}")]
     Change(u64, ChangeError),
@@ -74,7 +86,10 @@ pub enum RecordError {
 impl RecordError {
     /// Whether it says that something is missing here, and nothing of the record.
     pub fn is_missing(&self) -> bool {
-        matches!(self, Self::Missing(..) | Self::NoProof(..) | Self::Tape(..))
+        matches!(
+            self,
+            Self::Missing(..) | Self::NoProof(..) | Self::NoAncestor(..) | Self::Tape(..)
+        )
     }
 }
 
@@ -151,6 +166,8 @@ pub struct Draft {
     pub accepted: Vec<Counted>,
     /// Those that do not, sorted.
     pub rejected: Vec<Rejected>,
+    /// What audits have found, sorted.
+    pub reports: Vec<Reported>,
     /// What changes of who has which part, sorted.
     pub changes: Vec<Change>,
     /// The frontier that is bound for the next round.
@@ -162,8 +179,10 @@ pub struct Draft {
 pub struct Exhibits {
     /// Commits with their bytes.
     pub commits: BTreeMap<CommitId, Evidence>,
-    /// The proofs of changes.
+    /// The proofs of changes, and the envelopes of reports.
     pub proofs: BTreeMap<FileHash, Vec<u8>>,
+    /// The records before it, the newest first, as far back as the reports go.
+    pub ancestors: Vec<RoundRecord>,
     /// The frontier that it binds.
     pub bound: Frontier,
 }
@@ -205,10 +224,10 @@ pub fn build(
         Inputs { weights: &*base.weights, weights_start: base.weights_start, state: &*base.state };
     aggregate(&plan, &inputs, &contributions, outputs, threads)?;
     let hash = |tape| hash_of(tape).map_err(AggregateError::from);
-    let Draft { accepted, rejected, changes, frontier } = draft;
+    let alike = alike(&plan.update, &plan.seed, &draft.accepted).map_err(AggregateError::from)?;
+    let Draft { accepted, rejected, reports, changes, frontier } = draft;
     let accepted: Vec<Accepted> = accepted.into_iter().map(|counted| counted.entry).collect();
-    let roster = tip.roster.after(round, &accepted, &rejected, &changes)?.id();
-    Ok(RoundRecord {
+    let mut record = RoundRecord {
         run,
         round,
         prev: tip.id,
@@ -219,9 +238,11 @@ pub fn build(
         model_out: hash(outputs.weights)?,
         outer_out: hash(outputs.state)?,
         step: plan.step.map(|_| hash(outputs.step)).transpose()?,
-        changes,
-        roster,
-    })
+        found: Findings { alike, reports },
+        parts: Parts { changes, roster: FileHash::of(b"") },
+    };
+    record.parts.roster = tip.roster.after(&record)?.id();
+    Ok(record)
 }
 
 /// Recomputes a record from the bytes that it names.
@@ -245,9 +266,15 @@ pub fn verify(
     let entries = Entries { spec, base, record, exhibits };
     let accepted = entries.accepted()?;
     entries.rejected()?;
+    entries.reports()?;
     entries.changes(run)?;
-    let (rejected, changes) = (record.rejected.clone(), record.changes.clone());
-    let draft = Draft { accepted, rejected, changes, frontier: record.frontier };
+    let draft = Draft {
+        accepted,
+        rejected: record.rejected.clone(),
+        reports: record.found.reports.clone(),
+        changes: record.parts.changes.clone(),
+        frontier: record.frontier,
+    };
     let built = build(run, spec, base, draft, outputs, threads);
     let built = built.map_err(|error| match error {
         BuildError::Aggregate(AggregateError::Tape(error)) => RecordError::Tape(round, error),
@@ -257,101 +284,12 @@ pub fn verify(
     if built == *record {
         return Ok(());
     }
-    if built.roster != record.roster {
+    if built.found != record.found {
+        return Err(RecordError::Alike(round));
+    }
+    if built.parts != record.parts {
         return Err(RecordError::Roster(round, RosterError::Root));
     }
     let (certified, recomputed) = (record.model_out, built.model_out);
     Err(RecordError::Root { round, certified, recomputed })
-}
-
-/// A record's entries with what there is to judge them by.
-struct Entries<'a> {
-    spec: &'a RunSpec,
-    base: &'a Base,
-    record: &'a RoundRecord,
-    exhibits: &'a Exhibits,
-}
-
-impl Entries<'_> {
-    fn find(&self, commit: CommitId) -> Result<(&Evidence, Finding), RecordError> {
-        let round = self.record.round;
-        let missing = RecordError::Missing(round, commit);
-        let found = self.exhibits.commits.get(&commit).ok_or(missing)?;
-        let finding = check_evidence(self.spec, &self.base.tip, &self.base.required, found);
-        Ok((found, finding.map_err(|error| RecordError::Tape(round, error))?))
-    }
-
-    fn verdict(&self, commit: CommitId) -> RecordError {
-        RecordError::Verdict { round: self.record.round, commit }
-    }
-
-    fn accepted(&self) -> Result<Vec<Counted>, RecordError> {
-        let round = self.record.round;
-        let mut norms = BTreeMap::new();
-        for entry in &self.record.accepted {
-            match self.find(entry.commit)? {
-                (found, Finding::Counts(squared)) => norms.insert(entry.commit, (found, squared)),
-                (_, Finding::Missing) => return Err(RecordError::Missing(round, entry.commit)),
-                (_, Finding::Rejected(_)) => return Err(self.verdict(entry.commit)),
-            };
-        }
-        let commits = norms.values().map(|(found, _)| &found.commit);
-        let entries = self.base.tip.roster.entries(self.spec, round, commits);
-        let otherwise = entries.iter().zip(&self.record.accepted).find(|(due, said)| due != said);
-        if let Some((_, said)) = otherwise {
-            return Err(self.verdict(said.commit));
-        }
-        if let Some(left_out) = self.record.accepted.get(entries.len()) {
-            return Err(self.verdict(left_out.commit));
-        }
-        let counted = entries.into_iter().map(|entry| {
-            let (found, norm_squared) = norms[&entry.commit];
-            Counted { entry, norm_squared, update: Arc::clone(&found.update) }
-        });
-        Ok(counted.collect())
-    }
-
-    fn rejected(&self) -> Result<(), RecordError> {
-        for entry in &self.record.rejected {
-            let otherwise = Err(self.verdict(entry.commit));
-            let missing = RecordError::Missing(self.record.round, entry.commit);
-            let found = self.exhibits.commits.get(&entry.commit);
-            let found = found.ok_or_else(|| missing.clone())?;
-            if found.commit.signer() != entry.trainer || !self.is_current(found) {
-                return otherwise;
-            }
-            let mut accepted = self.record.accepted.iter();
-            let reason = if accepted.any(|other| other.trainer == entry.trainer) {
-                // Whatever is in it: one of its trainer's counts.
-                RejectReason::Duplicate
-            } else {
-                match self.find(entry.commit)?.1 {
-                    Finding::Rejected(reason) => reason,
-                    Finding::Counts(_) => return otherwise,
-                    Finding::Missing => return Err(missing),
-                }
-            };
-            if reason != entry.reason {
-                return otherwise;
-            }
-        }
-        Ok(())
-    }
-
-    fn changes(&self, run: RunId) -> Result<(), RecordError> {
-        let round = self.record.round;
-        for change in &self.record.changes {
-            let proof = self.exhibits.proofs.get(&change.proof);
-            let proof = proof.ok_or(RecordError::NoProof(round, change.proof))?;
-            let verified = change.verify(run, &self.base.tip.roster, proof);
-            verified.map_err(|error| RecordError::Change(round, error))?;
-        }
-        Ok(())
-    }
-
-    /// Whether the commit is of this round, or of the one before and may still count.
-    fn is_current(&self, evidence: &Evidence) -> bool {
-        let commit = &evidence.commit;
-        commit.value().round == self.record.round || self.base.tip.takes_late(commit)
-    }
 }

@@ -103,7 +103,7 @@ fn a_steward_that_says_two_things_is_one_no_longer() {
     assert!(honest.iter().all(|node| node.round.is_finished()));
     let ends = stewards(&honest);
     assert!(ends.iter().all(|end| end.len() == 3 && !end.contains(&key(4).public())));
-    let change = honest[0].certified[0].record.changes[0];
+    let change = honest[0].certified[0].record.parts.changes[0];
     assert_eq!(change.what, What::Dismiss(key(4).public()));
     assert_eq!(change.cause, Cause::Equivocation);
 }

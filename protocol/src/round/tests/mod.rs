@@ -2,6 +2,7 @@
 
 mod changes;
 mod late;
+mod reports;
 mod roster;
 mod twice;
 
@@ -50,9 +51,8 @@ impl Node {
                 let commit = commit_id(&commit);
                 return Some(Input::Checked { commit, base: base.id, verdict: Verdict::Good });
             }
-            Effect::Build { round, base, accepted, rejected, changes, .. } => {
-                let roster = base.roster.after(round, &accepted, &rejected, &changes);
-                let record = RoundRecord {
+            Effect::Build { round, base, accepted, rejected, reports, changes, .. } => {
+                let mut record = RoundRecord {
                     run: self.round.run(),
                     round,
                     prev: base.id,
@@ -63,13 +63,17 @@ impl Node {
                     model_out: FileHash::of(base.id.as_bytes()),
                     outer_out: base.outer,
                     step: None,
-                    changes,
-                    roster: roster.expect("they fit").id(),
+                    found: Findings { alike: vec![], reports },
+                    parts: Parts { changes, roster: base.roster.id() },
                 };
+                record.parts.roster = base.roster.after(&record).expect("they fit").id();
                 return Some(Input::Built { round, record: Some(Box::new(record)) });
             }
             Effect::Verify { record, .. } => {
                 return Some(Input::Verified { record: record.id(), holds: Some(true) });
+            }
+            Effect::Audit { record, assignment, .. } => {
+                return Some(Input::Audited(looked_at(&record, &assignment, 900)));
             }
             Effect::Keep(_) | Effect::CatchUp { .. } | Effect::Finish => {}
         }
@@ -88,7 +92,41 @@ fn made_up(base: &Tip) -> Trained {
         frontier: base.frontier,
         policy,
     };
-    Trained { update: hash, update_bytes: 10, data }
+    Trained { update: hash, update_bytes: 10, data, trace: None }
+}
+
+/// What an auditor found: a loss of 1000 before and of this after.
+fn looked_at(record: &RoundRecord, assignment: &Assignment, after_micro: u64) -> Audited {
+    let samples_root = FileHash::of(b"samples");
+    let control_micro = assignment.control.as_ref().map(|_| 1050);
+    let holdout =
+        Holdout { samples_root, samples: 3, before_micro: 1000, after_micro, control_micro };
+    Audited {
+        round: record.round,
+        record: record.id(),
+        commit: assignment.update.commit,
+        holdout: Some(holdout),
+        retraining: None,
+    }
+}
+
+/// A record of `round` that says this, and nothing else.
+fn record_of(round: u64, accepted: &[Accepted], changes: &[Change]) -> RoundRecord {
+    let hash = FileHash::of(b"made up");
+    RoundRecord {
+        run: crate::RunId::of(b"run"),
+        round,
+        prev: crate::RoundId::of(b"prev"),
+        model_in: hash,
+        accepted: accepted.to_vec(),
+        rejected: vec![],
+        frontier: hash,
+        model_out: hash,
+        outer_out: hash,
+        step: None,
+        found: Findings::default(),
+        parts: Parts { changes: changes.to_vec(), roster: hash },
+    }
 }
 
 fn run_of(stewards: &[u8]) -> Signed<crate::run::RunSpec> {
@@ -265,27 +303,16 @@ fn records_that_nobody_has_take_no_room() {
         // In round 1 the proposer of attempt 0 is the second steward.
         let proposer = secret(&stewards[(1 + attempt as usize) % 4]);
         let tip = Tip::start(id_of(&spec), spec.value());
-        let record = RoundRecord {
-            run: id_of(&spec),
-            round: 1,
-            prev: tip.id,
-            model_in: tip.model,
-            accepted: vec![Accepted {
-                commit: crate::id::CommitId::of(what),
-                trainer: proposer.public(),
-                update: FileHash::of(what),
-                weight: 1,
-                late: false,
-                voucher: None,
-            }],
-            rejected: vec![],
-            frontier: tip.frontier,
-            model_out: FileHash::of(what),
-            outer_out: tip.outer,
-            step: None,
-            changes: vec![],
-            roster: FileHash::of(what),
+        let accepted = Accepted {
+            commit: crate::id::CommitId::of(what),
+            trainer: proposer.public(),
+            update: FileHash::of(what),
+            weight: 1,
+            late: false,
+            voucher: None,
         };
+        let (run, prev, model_in) = (id_of(&spec), tip.id, tip.model);
+        let record = RoundRecord { run, prev, model_in, ..record_of(1, &[accepted], &[]) };
         Signed::sign(Proposal { attempt, proven: None, record }, &proposer)
     };
     let mut asked = |message: &Signed<Proposal>| {

@@ -30,6 +30,7 @@ fn commit_of(spec: &Signed<RunSpec>, seed: u8, invited_by: Option<u8>) -> Signed
         update_bytes: made.update_bytes,
         data: made.data,
         invitation,
+        trace: None,
     };
     Signed::sign(commit, &key(seed))
 }
@@ -45,14 +46,14 @@ fn a_newcomer_weighs_nothing_at_first_and_more_with_each_update_that_counts() {
     let old = commit_of(&spec, 2, None);
     let alone = roster.entries(spec.value(), 1, [&old]);
     assert_eq!(alone[0].weight, 5, "where all are on trial each counts in full");
-    let mut roster = roster.after(1, &alone, &[], &[]).expect("it fits");
+    let mut roster = roster.after(&record_of(1, &alone, &[])).expect("it fits");
     let new = commit_of(&spec, 3, None);
     let mut seen = Vec::new();
     for round in 2..=5 {
         let entries = roster.entries(spec.value(), round, [&old, &new]);
         let weights = weights(&entries);
         seen.push((weights[&old.signer()], weights[&new.signer()]));
-        roster = roster.after(round, &entries, &[], &[]).expect("it fits");
+        roster = roster.after(&record_of(round, &entries, &[])).expect("it fits");
     }
     assert_eq!(seen, [(3, 0), (5, 3), (5, 5), (5, 5)]);
     let member = roster.member(&new.signer()).expect("known by now");
@@ -76,7 +77,7 @@ fn an_invitation_opens_the_door_as_often_as_its_signer_may_vouch() {
     let entries = roster.entries(spec.value(), 1, &commits);
     let first = commits.iter().map(commit_id).min().expect("there are two");
     assert_eq!(entries.iter().map(|entry| entry.commit).collect::<Vec<_>>(), [first]);
-    let after = roster.after(1, &entries, &[], &[]).expect("it fits");
+    let after = roster.after(&record_of(1, &entries, &[])).expect("it fits");
     let late = commit_of(&spec, 5, Some(1));
     assert_eq!(after.admit(spec.value(), &late), Err(RejectReason::VouchedOut));
     // Who came in may bring one in as well, once past probation.
@@ -108,11 +109,13 @@ fn whoever_was_removed_is_out_until_readmitted() {
     let commit = commit_of(&spec, 2, None);
     let change = |what| Change { what, cause: Cause::Motion, proof: FileHash::of(b"") };
     let start = Roster::start(spec.value());
-    let removed = start.after(1, &[], &[], &[change(What::Remove(commit.signer()))]).expect("fits");
+    let remove = record_of(1, &[], &[change(What::Remove(commit.signer()))]);
+    let removed = start.after(&remove).expect("it fits");
     assert_eq!(removed.admit(spec.value(), &commit), Err(RejectReason::Removed));
     assert!(!removed.welcomes(spec.value(), &commit.signer()));
     assert_eq!(removed.motions(), 1);
-    let back = removed.after(2, &[], &[], &[change(What::Readmit(commit.signer()))]).expect("fits");
+    let readmit = record_of(2, &[], &[change(What::Readmit(commit.signer()))]);
+    let back = removed.after(&readmit).expect("it fits");
     assert_eq!(back.admit(spec.value(), &commit), Ok(None));
     assert_eq!(Roster::from_bytes(&back.to_bytes()), Ok(back));
 }
@@ -122,7 +125,7 @@ fn changes_that_do_not_fit_are_refused() {
     let spec = spec_with(Admission::Open, 0);
     let start = Roster::start(spec.value());
     let change = |what| Change { what, cause: Cause::Motion, proof: FileHash::of(b"") };
-    let after = |changes: &[Change]| start.after(1, &[], &[], changes).map(|_| ());
+    let after = |changes: &[Change]| start.after(&record_of(1, &[], changes)).map(|_| ());
     let (steward, node) = (key(1).public(), key(2).public());
     let last = after(&[change(What::Dismiss(steward))]);
     assert_eq!(last, Err(RosterError::Unfit), "the last steward stays");

@@ -62,6 +62,7 @@ fn the_second_commit_of_a_trainer_is_kept_for_all_to_see() {
             update_bytes: made.update_bytes,
             data: made.data,
             invitation: None,
+            trace: None,
         };
         Signed::sign(commit, &key(2))
     };
