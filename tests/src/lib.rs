@@ -5,7 +5,7 @@
 //!
 //! Invariants: the simulator reads no clock, no environment and no entropy, and never sleeps.
 //!
-//! What it is not: part of the product. Nothing depends on this crate.
+//! What it is not: part of the product. Nothing but tests depends on this crate.
 
 pub mod decoders;
 pub mod samples;
