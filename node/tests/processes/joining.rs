@@ -1,7 +1,7 @@
 //! Coming late, and coming back from another past.
 //!
 //! Invariants: a run stands still where a test needs it to, because a trainer that it needs is away.
-//! What it is not: about peers that lie (see `forger`).
+//! What it is not: about liars with a say (the simulator has those).
 
 use std::fs;
 use std::path::Path;
@@ -10,6 +10,8 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::digits;
+use super::forger::Forger;
+use super::liar::{self, Liar};
 use super::node::Node;
 
 const LATE: u64 = 200;
@@ -69,6 +71,67 @@ fn who_joins_at_round_200_counts_in_the_next_round_and_is_exact() {
     assert_eq!(ends[0], ends[1]);
     let audit = late.json(&["audit", &run]);
     assert_eq!(audit["model"], ends[0]);
+}
+
+/// The liar of all whose key comes first.
+fn first_liar() -> u8 {
+    let key = |seed: &u8| liar::secret(*seed).public();
+    (0..=u8::MAX).min_by_key(key).expect("there are some")
+}
+
+/// A node whose key comes after this one, so that whoever asks in their order asks it later.
+fn start_after(dir: &Path, name: &str, first: &str, peers: &[&Node]) -> Node {
+    let mut tries = (0..10).map(|at| Node::start(dir, &format!("{name}{at}"), peers));
+    tries.find(|node| *node.key > *first).expect("one in a hundred does not")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_joins_among_liars_is_exact_and_names_them() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let dir = dir.path();
+    // One of four stewards lies; it is one of two that serve wrong bytes for whatever is asked for.
+    let lies = first_liar();
+    let first = liar::secret(lies).public().to_string();
+    let mut nodes: Vec<Node> = Vec::new();
+    for name in ["ada", "bob", "cleo"] {
+        nodes.push(start_after(dir, name, &first, &nodes.iter().collect::<Vec<_>>()));
+    }
+    let keys: Vec<String> = nodes.iter().map(|node| format!("{:?}", node.key)).collect();
+    let stewards = format!("{}, \"{first}\"", keys.join(", "));
+    let rest = format!(
+        "stewards = [{stewards}]\n\n[rounds]\ncount = 60\nupdates_min = 3\ntrain_seconds = 2\n\
+         agree_ms = 100\n\n[admission]\nprobation_rounds = 0\n\n[local]\nepochs = 1\n"
+    );
+    digits::write(dir, "all.csv", 0..100);
+    fs::write(dir.join("run.toml"), digits::run_file("all.csv", &rest)).expect("written");
+    let run = nodes[0].json(&["run", "create", "run.toml"]);
+    let run = run["run"].as_str().expect("an id").to_owned();
+    let watch = nodes[0].watch(&run);
+    for (part, node) in nodes.iter().enumerate() {
+        join(dir, node, &run, part);
+    }
+    assert!(watch.reach(30), "three of four certify without the liar");
+    nodes[2].json(&["run", "leave", &run]);
+
+    let late = Node::start(dir, "late", &nodes.iter().collect::<Vec<_>>());
+    let mut liars = Vec::new();
+    for seed in [lies, lies.wrapping_add(1)] {
+        let forger = Forger::start(&liar::secret(seed)).await;
+        let addresses = forger.addresses.clone();
+        let mut liar = Liar::connect_with_data(seed, &late.addresses, addresses).await;
+        let dropped = tokio::spawn(async move { liar.dropped().await });
+        liars.push((dropped, forger));
+    }
+    join(dir, &late, &run, 3);
+    while watch.round().is_some() {}
+    let finished = |view: &Value| view["finished"] == true;
+    let ends = [&nodes[0], &late].map(|node| node.json_that(&["run", "status", &run], finished));
+    assert_eq!(ends[0]["model"], ends[1]["model"]);
+    let counted = |round: &Value| round["accepted"].to_string().contains(&late.key);
+    assert!(late.lines(&["run", "log", &run]).iter().any(counted), "it has trained");
+    assert_eq!(late.json(&["audit", &run])["model"], ends[0]["model"]);
+    let (dropped, _forger) = liars.swap_remove(0);
+    dropped.await.expect("the one with a vote was asked first, and is out");
 }
 
 #[test]
