@@ -82,8 +82,8 @@ pub const PROBATION_ROUNDS_MAX: u32 = 1_000;
 pub const AUDITS_MAX: u32 = 64;
 /// Rounds after which nobody asks any more what an audit found: where rounds are quick, audits take many.
 pub const AUDIT_ROUNDS_MAX: u64 = 64;
-/// Samples on which one audit evaluates an update: enough to tell good from bad, few enough to not be felt.
-pub const HOLDOUT_SAMPLES_MAX: u64 = 1_024;
+/// Samples on which one audit evaluates an update: enough to tell good from bad, few enough not to be felt.
+pub const HOLDOUT_SAMPLES_MAX: u64 = 256;
 /// Segments of a trace.
 pub const TRACE_SEGMENTS_MAX: u32 = 64;
 /// A trace in bytes.

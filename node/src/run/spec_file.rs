@@ -106,7 +106,7 @@ pub(super) struct RoundsSection {
 
 impl Default for RoundsSection {
     fn default() -> Self {
-        Self { count: 10, updates_min: 1, train_seconds: 60.0, agree_ms: 500, audits: 4 }
+        Self { count: 10, updates_min: 1, train_seconds: 60.0, agree_ms: 500, audits: 1 }
     }
 }
 
