@@ -72,6 +72,10 @@ fn arrows_point_one_way() {
     assert_eq!(names, expected, "the crates of the workspace");
     for (name, dependencies) in &members {
         for used in dependencies {
+            // A crate's own tests may be held against the simulator; the program has nothing of it.
+            if used.is_dev && used.name == "tests" {
+                continue;
+            }
             let Some(at) = place(&used.name) else { continue };
             assert!(Some(at) < place(name), "{name} uses {}, which comes after it", used.name);
         }
