@@ -89,6 +89,7 @@ pub(crate) async fn create(
         Some(repo) => from_repo(repo, owner, means, heads, progress).await?,
         None => new_model(&file, dir, means)?,
     };
+    check_data(&file.model, dir, &start.config)?;
     let held_out = keep_held_out(&file.model, dir, &start.config, means).await?;
     let bytes = start.weights.to_bytes();
     let weights_bytes = bytes.len() as u64;
@@ -199,6 +200,18 @@ fn new_model(file: &SpecFile, dir: &Path, means: &Means) -> Result<Start, Create
     write(files.path().join("model.safetensors"), &weights.to_bytes())?;
     write(files.path().join("config.json"), &config_json)?;
     Ok(Start { weights, config, config_json, repo: file.name.clone(), files: Some(files) })
+}
+
+/// Whether a model that there is already can be fed with the table that the run file names for it.
+fn check_data(section: &ModelSection, dir: &Path, config: &ModelConfig) -> Result<(), CreateError> {
+    let (Some(repo), Some(data)) = (&section.repo, &section.data) else { return Ok(()) };
+    let (said, told) = (section.label.as_deref(), config.label());
+    if said.is_some_and(|said| said != told) {
+        let what = format!("model.label: the model of {repo} tells column {told:?}");
+        return Err(CreateError::Rule(what));
+    }
+    tokio::task::block_in_place(|| Table::open(&dir.join(data), &config.table_options()))?;
+    Ok(())
 }
 
 /// Stores the held-out table after reading it as the trainers will. It is shared with commas, since

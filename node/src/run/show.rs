@@ -13,7 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use consent::{Policy, commit_data};
-use protocol::limits::{AUDIT_ROUNDS_MAX, HELD_OUT_BYTES_MAX};
+use protocol::limits::HELD_OUT_BYTES_MAX;
 use protocol::round::{DataCommit, Trace};
 use protocol::{ContentId, FileHash, RunId};
 use trainer::data::{Table, works, write_rows};
@@ -170,8 +170,8 @@ pub(super) fn forget(dir: &Path, run: RunId, round: u64) {
     for entry in entries.flatten() {
         let name = entry.file_name();
         let of = name.to_str().and_then(|name| name.strip_prefix(&prefix)?.parse::<u64>().ok());
-        // One that is certified was shared, or nobody drew it; one that came late nobody draws.
-        if of.is_some_and(|of| of <= round || of > round + AUDIT_ROUNDS_MAX) {
+        // What of it was drawn is shared by now; an update that comes late nobody draws.
+        if of.is_some_and(|of| of <= round) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }

@@ -70,7 +70,8 @@ pub(super) struct SpecFile {
 pub(super) struct ModelSection {
     /// `OWNER/NAME[@REV]` with `model.safetensors` and `config.json`.
     pub repo: Option<String>,
-    /// A table like the trainers', to make a new model for: its columns and classes.
+    /// A table like the trainers': to make a new model for its columns and classes, or, with `repo`, to see
+    /// that the model can be fed with it.
     pub data: Option<String>,
     /// That table's label column.
     pub label: Option<String>,

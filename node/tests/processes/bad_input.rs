@@ -24,6 +24,14 @@ fn node() -> (TempDir, Node) {
     (dir, node)
 }
 
+/// A run file that goes on from the model there is, for trainers with tables like this.
+fn go_on_with(table: &str) -> String {
+    format!(
+        "name = \"more\"\n\n[model]\nrepo = \"me/digits\"\ndata = \"{table}\"\n\n\
+         [consent]\ndefault = \"opt-out\"\n"
+    )
+}
+
 fn write(dir: &Path, name: &str, text: &str) {
     fs::write(dir.join(name), text).expect("a file is written");
 }
@@ -62,10 +70,16 @@ fn a_bad_table_is_named_with_its_fault() {
         let held_out = held_out.replace("label = ", &format!("held_out = {table:?}\nlabel = "));
         write(dir, &spec, &held_out);
         says(dir, 1, &["run", "create", &spec], &said);
+        write(dir, &spec, &go_on_with(&table));
+        says(dir, 1, &["run", "create", &spec], &said);
     }
     let unknown = ["b.csv", "\"z\" is none of the model's classes"];
     write(dir, "b.csv", "a,b,label\n1,2,z\n");
     says(dir, 1, &["run", "join", "digits", "--data", "b.csv"], &unknown);
+    write(dir, "b.toml", &go_on_with("b.csv"));
+    says(dir, 1, &["run", "create", "b.toml"], &unknown);
+    write(dir, "a.toml", &go_on_with("good.csv").replace("data = ", "label = \"a\"\ndata = "));
+    says(dir, 1, &["run", "create", "a.toml"], &["model.label", "tells column \"label\""]);
     assert_eq!(known(&node), before, "nothing came of any of them");
     node.json(&["run", "join", "digits", "--data", "good.csv"]);
 }

@@ -23,7 +23,7 @@ pub(super) struct Docket {
     evidence: BTreeMap<PublicKey, Equivocation>,
     motions: BTreeMap<(What, PublicKey), Signed<Motion>>,
     reports: BTreeMap<Reported, Signed<Report>>,
-    /// The newest records, the newest first.
+    /// The newest records that this steward saw certified, the newest first.
     recent: VecDeque<RoundRecord>,
 }
 

@@ -283,7 +283,9 @@ impl Round {
             self.present.close(|trainer| bench.holds(trainer, tip.round));
         }
         self.part.close(&tip, &certificate.record);
-        self.docket.certified(certificate.record.clone());
+        if self.bench.is_some() {
+            self.docket.certified(certificate.record.clone());
+        }
         self.tip = tip;
         self.newest = Some(certificate);
         self.open(now_ms);

@@ -71,7 +71,9 @@ impl Round {
                 if let Some(tip) = self.follows(&certificate) {
                     self.move_to(now_ms, certificate, tip);
                 } else if certificate.record.id() == self.tip.id {
-                    self.docket.certified(certificate.record.clone());
+                    if self.bench.is_some() {
+                        self.docket.certified(certificate.record.clone());
+                    }
                     self.newest = Some(certificate);
                 }
             }
