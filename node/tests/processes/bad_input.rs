@@ -79,7 +79,7 @@ fn a_bad_table_is_named_with_its_fault() {
     write(dir, "b.toml", &go_on_with("b.csv"));
     says(dir, 1, &["run", "create", "b.toml"], &unknown);
     write(dir, "a.toml", &go_on_with("good.csv").replace("data = ", "label = \"a\"\ndata = "));
-    says(dir, 1, &["run", "create", "a.toml"], &["model.label", "tells column \"label\""]);
+    says(dir, 2, &["run", "create", "a.toml"], &["model.label", "tells column \"label\""]);
     assert_eq!(known(&node), before, "nothing came of any of them");
     node.json(&["run", "join", "digits", "--data", "good.csv"]);
 }
