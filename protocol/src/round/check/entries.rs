@@ -89,9 +89,12 @@ impl Entries<'_> {
 
     pub(super) fn reports(&self) -> Result<(), RecordError> {
         let (round, audits) = (self.record.round, self.spec.rounds.audits);
+        // Once for all reports: an id is the hash of a whole record.
+        let ancestors = self.ancestors();
         for entry in &self.record.found.reports {
             let wrong = |error| RecordError::Report(round, error);
-            let about = self.ancestor(entry.round)?;
+            let missing = RecordError::NoAncestor(round, entry.round);
+            let about = ancestors.get(&entry.round).ok_or(missing)?;
             let proof = self.exhibits.proofs.get(&entry.report);
             let proof = proof.ok_or(RecordError::NoProof(round, entry.report))?;
             let report = Signed::<Report>::open(proof);
@@ -103,19 +106,16 @@ impl Entries<'_> {
         Ok(())
     }
 
-    /// The record of a round before this one, by the hashes that lead there.
-    fn ancestor(&self, round: u64) -> Result<&RoundRecord, RecordError> {
+    /// The records before this one by round, as far as the hashes lead that begin with its own.
+    fn ancestors(&self) -> BTreeMap<u64, &RoundRecord> {
         let mut id = self.record.prev;
-        for ancestor in &self.exhibits.ancestors {
-            if ancestor.id() != id {
-                break;
-            }
-            if ancestor.round == round {
-                return Ok(ancestor);
-            }
+        let follows = |ancestor: &&RoundRecord| {
+            let leads = ancestor.id() == id;
             id = ancestor.prev;
-        }
-        Err(RecordError::NoAncestor(self.record.round, round))
+            leads
+        };
+        let ancestors = self.exhibits.ancestors.iter().take_while(follows);
+        ancestors.map(|ancestor| (ancestor.round, ancestor)).collect()
     }
 
     pub(super) fn changes(&self, run: RunId) -> Result<(), RecordError> {
