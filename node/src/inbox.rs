@@ -299,6 +299,10 @@ impl Inbox {
             Question::Remark { record } => {
                 Answer::page(tokio::task::block_in_place(|| self.ledger.remark_for(&record)))
             }
+            Question::Whereabouts { nodes } => {
+                let known = nodes.iter().filter_map(|node| self.net.blobs().whereabouts_of(node));
+                Answer::page(known.map(|known| known.to_bytes()))
+            }
             Question::Certificates { run, round } => {
                 match self.store.certificates(run, round, CERTIFICATES_SENT_MAX) {
                     Ok(certificates) => Answer::page(certificates),

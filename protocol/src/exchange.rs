@@ -10,7 +10,11 @@ use serde_bytes::ByteBuf;
 use crate::codec::{self, DecodeError};
 use crate::frontier::FeedId;
 use crate::id::{RecordId, RunId};
-use crate::limits::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX};
+use crate::key::PublicKey;
+use crate::limits::{
+    PRESENCE_ADDRESSES_MAX, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, UPDATES_MAX,
+    WHEREABOUTS_BYTES_MAX,
+};
 use crate::reconcile::{Digests, Place, Want};
 
 /// A question.
@@ -56,6 +60,34 @@ pub enum Question {
         /// The record.
         record: RecordId,
     },
+    /// Where the data planes of these nodes listen; answered by a [`Whereabouts`] of each that is known.
+    Whereabouts {
+        /// The nodes.
+        nodes: Vec<PublicKey>,
+    },
+}
+
+/// Where a node's data plane listens, as far as another knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whereabouts {
+    /// The node.
+    pub node: PublicKey,
+    /// Socket addresses, as `ip:port`.
+    pub addresses: Vec<String>,
+}
+
+impl Whereabouts {
+    /// Reads untrusted bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let read: Self = codec::decode(bytes, WHEREABOUTS_BYTES_MAX)?;
+        let bounded = read.addresses.len() <= PRESENCE_ADDRESSES_MAX;
+        if bounded { Ok(read) } else { Err(DecodeError::NotCanonical) }
+    }
+
+    /// The canonical bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
 }
 
 /// An answer to a question about heads, runs, certificates or a remark: what was asked for, as signed; empty
@@ -73,6 +105,7 @@ impl Question {
         let is_sound = match &question {
             Self::Feeds { digests, .. } => digests.is_well_formed(),
             Self::Records { wants, .. } => Want::are_bounded(wants),
+            Self::Whereabouts { nodes } => nodes.len() <= UPDATES_MAX,
             Self::Heads { .. }
             | Self::Runs { .. }
             | Self::Certificates { .. }
@@ -137,9 +170,17 @@ mod tests {
             Question::Records { wants, from: Place { seq: 3, nth: 1 }, urgent: true },
             Question::Feeds { digests, after: Some(feed) },
             Question::Remark { record: crate::RecordId::of(b"record") },
+            Question::Whereabouts { nodes: vec![feed.author] },
         ] {
             assert_eq!(Question::from_bytes(&question.to_bytes()), Ok(question));
         }
         assert!(Question::from_bytes(b"garbage").is_err());
+        let many = Question::Whereabouts { nodes: vec![feed.author; UPDATES_MAX + 1] };
+        assert!(Question::from_bytes(&many.to_bytes()).is_err());
+        let addresses = vec!["127.0.0.1:1".to_owned(); PRESENCE_ADDRESSES_MAX];
+        let mut known = Whereabouts { node: feed.author, addresses };
+        assert_eq!(Whereabouts::from_bytes(&known.to_bytes()), Ok(known.clone()));
+        known.addresses.push("127.0.0.1:2".into());
+        assert!(Whereabouts::from_bytes(&known.to_bytes()).is_err());
     }
 }

@@ -50,7 +50,9 @@ pub const TRAINERS_INVITED_MAX: usize = 512;
 /// A consent policy inside a `RunSpec`, in bytes.
 pub const POLICY_BYTES_MAX: u64 = 4_096;
 /// A presence's envelope in bytes.
-pub const PRESENCE_BYTES_MAX: usize = 512;
+pub const PRESENCE_BYTES_MAX: usize = 640;
+/// Socket addresses in a presence: of each network that a node is in one or two.
+pub const PRESENCE_ADDRESSES_MAX: usize = 6;
 /// An update commit's envelope in bytes.
 pub const COMMIT_BYTES_MAX: usize = 4_096;
 /// A round record in bytes: `UPDATES_MAX` accepted and as many rejected, by hash, and what audits found.
@@ -91,6 +93,25 @@ pub const TRACE_BYTES_MAX: usize = 4_096;
 /// How far training again may end from what a trainer has shown, in millionths of how far it moved: floats
 /// of two machines come within a thousandth, another training nowhere near.
 pub const RETRAINING_DISTANCE_MAX_MICRO: u32 = 50_000;
+/// Slices into which a round may be cut: enough for a thousand trainers, and few enough to draw all triples in
+/// a blink.
+pub const SLICES_MAX: u32 = 256;
+/// Trainers that work out one slice.
+pub const TRIPLE: usize = 3;
+/// Trainers that keep an update of a round that was cut, beside its own.
+pub const KEEPERS: usize = 3;
+/// Trainers that there must be for a round to be cut: fewer would be the same three for every slice.
+pub const COMMITTEE_MIN: usize = 5;
+/// A slate's envelope in bytes.
+pub const SLATE_BYTES_MAX: usize = 512;
+/// Slates of one steward in one round that a trainer works on.
+pub const SLATES_PER_STEWARD_MAX: usize = 4;
+/// What counts according to a slate, in bytes: no more than a record says of it.
+pub const SLATE_LIST_BYTES_MAX: usize = ROUND_RECORD_BYTES_MAX;
+/// A partial's envelope in bytes: `SLICES_MAX` slices by hash.
+pub const PARTIAL_BYTES_MAX: usize = 49_152;
+/// Partials of one node in one round that a steward keeps.
+pub const PARTIALS_PER_NODE_MAX: usize = 16;
 /// A report's envelope in bytes.
 pub const REPORT_BYTES_MAX: usize = 1_024;
 /// The cosine, in thousandths, from which two updates of a round are named as alike: those of honest
@@ -265,6 +286,10 @@ pub const PROVIDED_KEYS_MAX: usize = 1_024;
 pub const PROVIDERS_PER_KEY_MAX: usize = 20;
 /// How long a search for providers may take.
 pub const PROVIDERS_TIMEOUT_MS: u64 = 10_000;
+/// What one node knows of where another's data plane is, in bytes.
+pub const WHEREABOUTS_BYTES_MAX: usize = 640;
+/// Nodes of which others said where their data plane is: the trainers of a few runs.
+pub const SUGGESTED_MAX: usize = 16_384;
 /// Socket addresses in what a node says of its data plane.
 pub const DATA_ADDRESSES_MAX: usize = 16;
 /// What a node says of its data plane, in bytes.

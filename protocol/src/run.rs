@@ -5,6 +5,8 @@
 //! What it is not: the state of a run (see `round`), or the terms of consent, whose bytes it carries
 //! for the `consent` crate to read.
 
+use core::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Outer, Plan, Rule};
@@ -14,9 +16,10 @@ use crate::key::PublicKey;
 use crate::limits::{
     AGREE_WAIT_MAX_MS, AUDITS_MAX, BATCH_SAMPLES_MAX, INVITATION_BYTES_MAX,
     LEARNING_RATE_MAX_MICRO, LOCAL_EPOCHS_MAX, LOCAL_STEPS_MAX, MOMENTUM_MAX_MICRO, NAME_BYTES_MAX,
-    NORM_MAX_MILLI, PARAMETERS_MAX, POLICY_BYTES_MAX, PRESENCE_BYTES_MAX, PROBATION_ROUNDS_MAX,
-    ROUND_WAIT_MIN_MS, ROUNDS_MAX, RUN_SPEC_BYTES_MAX, STEWARDS_MAX, TRAIN_WAIT_MAX_MS,
-    TRAINERS_INVITED_MAX, UPDATES_MAX, VOUCHES_MAX, WEIGHT_MAX, WEIGHTS_HEADER_BYTES_MAX,
+    NORM_MAX_MILLI, PARAMETERS_MAX, POLICY_BYTES_MAX, PRESENCE_ADDRESSES_MAX, PRESENCE_BYTES_MAX,
+    PROBATION_ROUNDS_MAX, ROUND_WAIT_MIN_MS, ROUNDS_MAX, RUN_SPEC_BYTES_MAX, SLICES_MAX,
+    STEWARDS_MAX, TRAIN_WAIT_MAX_MS, TRAINERS_INVITED_MAX, UPDATES_MAX, VOUCHES_MAX, WEIGHT_MAX,
+    WEIGHTS_HEADER_BYTES_MAX,
 };
 use crate::update::{Encoding, UpdateForm};
 
@@ -98,6 +101,9 @@ pub struct RoundSpec {
     pub agree_ms: u64,
     /// How many of a round's updates are looked at by other trainers once it is certified.
     pub audits: u32,
+    /// Into how many slices a round's aggregate is cut, each worked out by three trainers; 1 for none, so that
+    /// every steward works out all of it.
+    pub slices: u32,
 }
 
 /// What updates look like and how they become a model.
@@ -178,6 +184,7 @@ impl Message for RunSpec {
         in_range("rounds.train_ms", self.rounds.train_ms, waits.0, waits.1)?;
         in_range("rounds.agree_ms", self.rounds.agree_ms, waits.0, waits.2)?;
         in_range("rounds.audits", self.rounds.audits.into(), 0, AUDITS_MAX.into())?;
+        self.check_slices()?;
         self.aggregate.check(self.model.parameters)?;
         self.local.check()?;
         in_range("consent.policy (bytes)", self.consent.policy.len() as u64, 1, POLICY_BYTES_MAX)
@@ -196,6 +203,25 @@ impl RunSpec {
             return Err(format!(
                 "rounds.updates_min is {updates_min}, but only {welcome} nodes may train and nobody \
                  may invite more: no round could ever be certified"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether a round can be cut as it says.
+    fn check_slices(&self) -> Result<(), String> {
+        let (slices, chunks) = (self.rounds.slices, self.update_form().chunks() as u64);
+        in_range("rounds.slices", slices.into(), 1, chunks.min(SLICES_MAX.into()))?;
+        if slices > 1 && self.aggregate.rule.looks_at_pairs() {
+            return Err(format!(
+                "rounds.slices is {slices}, but this rule compares whole updates with each other; cut are \
+                 clipped mean, trimmed mean and median"
+            ));
+        }
+        if slices > 1 && self.aggregate.step.is_none() {
+            return Err(format!(
+                "rounds.slices is {slices}, but the run has no encoding for steps, by which slices are put \
+                 together"
             ));
         }
         Ok(())
@@ -284,6 +310,9 @@ pub struct Presence {
     pub joined: bool,
     /// When it said so, in its own milliseconds since 1970: the newest word of a node counts.
     pub said_ms: u64,
+    /// Where its data plane listens, as `ip:port`, for those who want its updates and are not connected to it;
+    /// none if it does not say.
+    pub addresses: Vec<String>,
 }
 
 impl Message for Presence {
@@ -291,6 +320,12 @@ impl Message for Presence {
     const BYTES_MAX: usize = PRESENCE_BYTES_MAX;
 
     fn check(&self, _trainer: &PublicKey) -> Result<(), String> {
+        let is_address = |text: &String| text.parse::<SocketAddr>().is_ok();
+        if self.addresses.len() > PRESENCE_ADDRESSES_MAX || !self.addresses.iter().all(is_address) {
+            return Err(format!(
+                "a presence has at most {PRESENCE_ADDRESSES_MAX} addresses ip:port"
+            ));
+        }
         Ok(())
     }
 }
@@ -380,6 +415,7 @@ pub(crate) mod tests {
                 train_ms: 1_000,
                 agree_ms: 100,
                 audits: 2,
+                slices: 1,
             },
             aggregate: AggregateSpec {
                 update: Encoding::Int8,
@@ -430,6 +466,28 @@ pub(crate) mod tests {
         assert!(said.starts_with("rounds.updates_min is 3, but only 2 nodes may train"), "{said}");
         run.admission.who = who(1);
         assert_eq!(run.check(&steward), Ok(()));
+    }
+
+    #[test]
+    fn a_round_that_cannot_be_cut_is_refused() {
+        let key = SecretKey::from_seed(&[1; 32]).public();
+        let mut run = spec(&[key]);
+        let mut said = |change: fn(&mut RunSpec)| {
+            run.model.parameters = 4 * 4096;
+            run.rounds.slices = 4;
+            change(&mut run);
+            run.check(&key)
+        };
+        assert_eq!(said(|_| {}), Ok(()));
+        let few = said(|run| run.model.parameters -= 4096).expect_err("three chunks");
+        assert_eq!(few, "rounds.slices is 4: 1 to 3 are allowed");
+        let pairs = said(|run| run.aggregate.rule = Rule::Krum { hostile_milli: 200 });
+        assert!(pairs.expect_err("pairs").contains("compares whole updates"));
+        let steps = said(|run| {
+            run.aggregate.rule = Rule::Median;
+            run.aggregate.step = None;
+        });
+        assert!(steps.expect_err("no steps").contains("no encoding for steps"));
     }
 
     #[test]

@@ -196,7 +196,7 @@ fn run(
             id: CommitId::of(&at.to_le_bytes()),
             weight: 1 + at as u64,
             discount: DISCOUNT_ONE,
-            norm_squared: 1 << 64,
+            norm: 1 << 32,
             source: &**tape,
         })
         .collect();

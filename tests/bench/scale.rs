@@ -1,10 +1,13 @@
 //! Bytes of each node, by the number of nodes.
 //!
-//! `cargo bench -p tests --bench scale [-- --nodes N --seed N --svg FILE]`: simulated runs of two rounds on a
+//! `cargo bench -p tests --bench scale [-- --nodes N --seed N --svg FILE | --cut]`: simulated runs of two rounds on a
 //! mesh of bounded degree, with a committee of four (ten nodes) or seven stewards and at most two hundred
 //! trainers; the others follow. Training is a seeded stand-in, so updates and models are small: what they
 //! are worth for a real one is in the number of updates, which the table gives as well. `--svg` writes a
 //! plot of what one node sends a round.
+//!
+//! `--cut` shows instead what updates cost stewards and trainers when rounds are cut in slices and when they
+//! are not: 7 stewards, a model of 64 chunks, rounds after the first (in which nobody has a standing yet).
 //!
 //! What it is not: a network. Delays are drawn, and frames, handshakes and control traffic are not counted.
 
@@ -34,6 +37,9 @@ fn main() {
         let at = words.iter().position(|word| word == name)?;
         Some(words.get(at + 1).unwrap_or_else(|| panic!("{name} takes a value")).clone())
     };
+    if words.iter().any(|word| word == "--cut") {
+        return print!("{}", cut());
+    }
     let number = |name: &str| after(name).map(|word| word.parse::<u64>().expect("a number"));
     let seed = number("--seed").unwrap_or(0);
     let sizes = number("--nodes").map(|nodes| vec![nodes as usize]);
@@ -43,6 +49,43 @@ fn main() {
     if let Some(file) = after("--svg") {
         std::fs::write(&file, plot(&rows)).expect("the plot can be written");
     }
+}
+
+/// Trainers, and slices of 64 chunks, that are compared.
+const TRAINERS: [usize; 4] = [25, 100, 250, 500];
+const CUTS: [u32; 3] = [1, 16, 64];
+/// Rounds of the longer of two runs; the other has one.
+const ROUNDS: u64 = 4;
+
+/// Bytes a round of updates and of gossip, by trainers and slices.
+fn cut() -> String {
+    let mut text = String::from(
+        "| trainers | slices | updates and slices, a steward receives | a trainer sends | a trainer receives | gossip, any node |\n\
+         |---|---|---|---|---|---|\n",
+    );
+    for trainers in TRAINERS {
+        for slices in CUTS {
+            let runs = [1, ROUNDS].map(|rounds| {
+                let scenario = Scenario::cut(trainers, 64, slices, rounds);
+                measure(0, &scenario).unwrap_or_else(|failure| panic!("{failure}")).1
+            });
+            let each = |part: std::ops::Range<usize>, plane: Plane| {
+                let [one, all] = [0, 1].map(|at: usize| runs[at].of(part.clone(), plane).0);
+                let a_round = |all: u64, one: u64| (all - one) / (ROUNDS - 1);
+                (a_round(all.sent, one.sent), a_round(all.received, one.received))
+            };
+            let (stewards, of_trainers) = (0..7, 7..7 + trainers);
+            let (_, steward) = each(stewards, Plane::Updates);
+            let (sent, received) = each(of_trainers.clone(), Plane::Updates);
+            let (gossip, _) = each(0..7 + trainers, Plane::Gossip);
+            writeln!(
+                text,
+                "| {trainers} | {slices} | {steward} | {sent} | {received} | {gossip} |"
+            )
+            .expect("text grows");
+        }
+    }
+    text
 }
 
 fn row(nodes: usize, seed: u64) -> Row {

@@ -14,7 +14,7 @@ use consent::terms::{
     rsl, tdmrep, x_robots,
 };
 use consent::{Payload, Policy, Record, Remark, RowForm, Statement, Subject, Use};
-use protocol::exchange::{Answer, Question};
+use protocol::exchange::{Answer, Question, Whereabouts};
 use protocol::limits::RECORD_BYTES_MAX;
 use protocol::log::map::MapProof;
 use protocol::log::policy::TrustPolicy;
@@ -24,8 +24,8 @@ use protocol::log::witness::AddCheckpoint;
 use protocol::log::{Checkpoint, Note, VerifierKey};
 use protocol::manifest::{Head, Manifest};
 use protocol::round::{
-    Certificate, Equivocation, Motion, Proposal, Report, Resolution, Roster, RoundRecord, Trace,
-    UpdateCommit, Vote, Wire,
+    Certificate, Equivocation, Motion, Partial, Proposal, Report, Resolution, Roster, RoundRecord,
+    Slate, Trace, UpdateCommit, Vote, Wire, open_slate_list, slate_list,
 };
 use protocol::run::{Invitation, Presence, RunSpec};
 use protocol::update::{Encoding, Update, UpdateForm};
@@ -71,6 +71,7 @@ pub const DECODERS: &[(&str, Decoder)] = &[
     ("manifest", |bytes| Some(Manifest::from_bytes(bytes).ok()?.to_bytes())),
     ("motion", message::<Motion>),
     ("passages", |bytes| Some(Passages::decode(bytes).ok()?.encode().expect("as it was read"))),
+    ("partial", message::<Partial>),
     ("payload", payload),
     ("place", |bytes| {
         Some(Place::parse(std::str::from_utf8(bytes).ok()?).ok()?.to_string().into_bytes())
@@ -87,6 +88,8 @@ pub const DECODERS: &[(&str, Decoder)] = &[
     ("round_record", value::<RoundRecord>),
     ("row", row),
     ("run_spec", message::<RunSpec>),
+    ("slate", message::<Slate>),
+    ("slate_list", |bytes| Some(slate_list(&open_slate_list(bytes).ok()?))),
     ("statement", value::<Statement>),
     ("subject", value::<Subject>),
     ("terms", terms),
@@ -100,6 +103,7 @@ pub const DECODERS: &[(&str, Decoder)] = &[
     ("update", update),
     ("vote", message::<Vote>),
     ("weights", |bytes| Some(Weights::from_bytes(bytes).ok()?.to_bytes())),
+    ("whereabouts", |bytes| Some(Whereabouts::from_bytes(bytes).ok()?.to_bytes())),
     ("wire", |bytes| Some(Wire::from_bytes(bytes).ok()?.to_bytes())),
 ];
 

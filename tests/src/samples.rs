@@ -4,15 +4,16 @@
 
 use consent::{Policy, Silence};
 use protocol::aggregate::{Outer, Rule};
+use protocol::exchange::Whereabouts;
 use protocol::round::{
     Accepted, Alike, Cause, Certificate, Change, DataCommit, Equivocation, Findings, Holdout,
-    Motion, Outcome, Parts, Phase, Precommit, Proposal, RejectReason, Rejected, Report, Reported,
-    Resolution, Retraining, Roster, RoundRecord, RunMessage, Trace, UpdateCommit, Vote, What,
-    commit_id,
+    Motion, Outcome, Partial, Parts, Phase, Precommit, Proposal, RejectReason, Rejected, Report,
+    Reported, Resolution, Retraining, Roster, RoundRecord, RunMessage, Slate, Sliced, Trace,
+    UpdateCommit, Vote, What, commit_id, slate_list,
 };
 use protocol::run::{
     Admission, AdmissionSpec, AggregateSpec, ConsentSpec, Invitation, LocalSpec, ModelSpec,
-    RoundSpec, RunSpec, Work, genesis, run_id,
+    Presence, RoundSpec, RunSpec, Work, genesis, run_id,
 };
 use protocol::update::{Encoding, Update, UpdateForm};
 use protocol::{CommitId, FileHash, Frontier, PublicKey, RoundId, RunId, SecretKey, Signed, codec};
@@ -65,6 +66,7 @@ fn commit(spec: &Signed<RunSpec>, key: &SecretKey) -> Signed<UpdateCommit> {
         base: genesis(run),
         update: FileHash::of(b"update"),
         update_bytes: 334,
+        norm: 1 << 33,
         data,
         invitation: Some(vec![1, 2, 3].into()),
         trace: Some(FileHash::of(b"trace")),
@@ -88,6 +90,7 @@ fn record(spec: &Signed<RunSpec>, commit: &Signed<UpdateCommit>) -> RoundRecord 
             commit: commit_id(commit),
             trainer: commit.signer(),
             update: commit.value().update,
+            norm: commit.value().norm,
             weight: 3,
             late: true,
             voucher: Some(other(2)),
@@ -162,7 +165,34 @@ fn parts(
         ("roster", roster.to_bytes()),
         ("report", report(run, key).bytes().to_vec()),
         ("trace", trace().to_bytes()),
+        ("slate_list", slate_list(&record.accepted)),
+        ("slate", slate(run, key).bytes().to_vec()),
+        ("partial", partial(run, key).bytes().to_vec()),
+        ("whereabouts", whereabouts().to_bytes()),
+        ("presence", presence(run, key).bytes().to_vec()),
     ]
+}
+
+fn presence(run: RunId, key: &SecretKey) -> Signed<Presence> {
+    let addresses = vec!["192.0.2.1:4001".into()];
+    Signed::sign(Presence { run, joined: true, said_ms: 1_700_000_000_000, addresses }, key)
+}
+
+fn slate(run: RunId, key: &SecretKey) -> Signed<Slate> {
+    let (base, list) = (RoundId::of(b"record"), FileHash::of(b"list"));
+    Signed::sign(Slate { run, round: 2, base, list }, key)
+}
+
+fn partial(run: RunId, key: &SecretKey) -> Signed<Partial> {
+    let [norms, step, state] = [b"norms", b"steps", b"state"].map(|bytes| FileHash::of(bytes));
+    let slices = [3, 7].map(|slice| Sliced { slice, norms, step, state }).to_vec();
+    let (base, slate) = (RoundId::of(b"record"), FileHash::of(b"list"));
+    Signed::sign(Partial { run, round: 2, base, slate, slices }, key)
+}
+
+fn whereabouts() -> Whereabouts {
+    let addresses = vec!["192.0.2.1:4001".into(), "[2001:db8::1]:4001".into()];
+    Whereabouts { node: other(3), addresses }
 }
 
 fn report(run: RunId, key: &SecretKey) -> Signed<Report> {
@@ -224,6 +254,7 @@ pub fn plain_spec(stewards: Vec<PublicKey>, policy: &Policy) -> RunSpec {
             train_ms: 60_000,
             agree_ms: 1_000,
             audits: 2,
+            slices: 1,
         },
         aggregate: AggregateSpec {
             update: Encoding::TopK { per_chunk: 64 },

@@ -14,6 +14,7 @@ use tests::sim::{
 
 const SEEDS: u64 = 256;
 const SEEDS_OF_OTHERS: u64 = 32;
+const SEEDS_OF_SLICES: u64 = 48;
 /// Seeds in which a planted mistake must be found.
 const SEEDS_PLANTED: u64 = 64;
 const THREADS: usize = 2;
@@ -53,6 +54,17 @@ const REACHED: [&str; 32] = [
     "rejected: Duplicate",
     "record refused",
     "trainer without invitation",
+];
+
+/// The same of rounds in slices.
+const REACHED_IN_SLICES: [&str; 7] = [
+    "slices worked out",
+    "built of slices",
+    "false slice found",
+    "charged with a false slice",
+    "unfit by its slices",
+    "record worked out alone",
+    "removed for a false slice",
 ];
 
 fn from_environment(name: &str) -> Option<u64> {
@@ -128,6 +140,17 @@ fn other_scenarios_hold() {
     let seeds: Vec<u64> = (0..SEEDS_OF_OTHERS).collect();
     run_seeds(&Scenario::lone(), &seeds);
     run_seeds(&Scenario::wide(), &seeds);
+}
+
+/// Rounds in slices: lying members of triples and stewards that cry wolf come to nothing, and are charged.
+#[test]
+fn rounds_in_slices_hold() {
+    let seeds: Vec<u64> = (0..SEEDS_OF_SLICES).collect();
+    let report = run_seeds(&Scenario::sliced(), &seeds);
+    let lies = Lie::OF_SLICES.map(|lie| format!("lie: {lie:?}"));
+    let reached = REACHED_IN_SLICES.map(str::to_owned).into_iter().chain(lies);
+    let missed: Vec<String> = reached.filter(|what| report.counts.of(what) == 0).collect();
+    assert!(missed.is_empty(), "never in {SEEDS_OF_SLICES} seeds: {missed:?}");
 }
 
 #[test]

@@ -4,10 +4,12 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::slice::from_ref;
 
 use iroh::endpoint::{Connection, presets};
 use iroh::protocol::{AcceptError, ProtocolHandler, Router};
-use protocol::{FileHash, SecretKey};
+use protocol::aggregate::Source;
+use protocol::{FileHash, PublicKey, SecretKey};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -51,6 +53,36 @@ async fn a_blob_is_fetched_verified_and_counted() {
     assert_eq!((again.bytes, again.from), (0, b.key()));
     let long = b.net.blobs().read(hash, 1).await;
     assert!(matches!(long, Err(BlobError::TooLong { bytes_max: 1, .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_of_a_blob_are_verified_and_not_kept() {
+    let (a, b) = pair(140).await;
+    for size in [1, 1_000, 40_000, 3 * MIB + 5] {
+        let blob = bytes(size);
+        let hash = a.net.blobs().add_bytes(blob.clone()).await.expect("added");
+        let (middle, end) = (size as u64 / 2, size as u64);
+        let ranges = [0..1, middle..end.min(middle + 70_000), end - 1..end, end..end + 9];
+        let before = b.net.blobs().traffic().1;
+        let parts = b.net.blobs().parts(hash, end, &ranges, &[a.key()]).await.expect("parts");
+        let got = b.net.blobs().traffic().1 - before;
+        assert_eq!(parts.bytes(), end, "the length is proven");
+        for range in &ranges[..3] {
+            let mut part = vec![0; (range.end - range.start) as usize];
+            parts.read_at(range.start, &mut part).expect("it was asked for");
+            assert_eq!(part, blob[range.start as usize..range.end as usize]);
+        }
+        assert!(got <= 70_000 + 4 * (16 << 10), "{got} bytes for parts of {size}");
+        assert!(!b.net.blobs().has(hash).await, "a part is no blob");
+        let here = a.net.blobs().parts(hash, end, &ranges, &[]).await.expect("it is here");
+        assert_eq!(here, parts);
+        let short = b.net.blobs().parts(hash, end - 1, &ranges, &[a.key()]).await;
+        assert!(matches!(short, Err(FetchError::TooLarge { .. })), "{short:?}");
+    }
+    let (none, first) = (FileHash::of(b"nobody has this"), 0..1);
+    let failed = b.net.blobs().parts(none, 9, from_ref(&first), &[a.key()]).await;
+    let Err(FetchError::AllFailed { failures, .. }) = failed else { panic!("{failed:?}") };
+    assert_eq!(failures, [(a.key(), ProviderError::NotThere)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -218,11 +250,9 @@ impl ProtocolHandler for Liar {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn who_serves_wrong_bytes_is_not_asked_again() {
-    let (a, b) = pair(128).await;
-    let hash = a.net.blobs().add_bytes(bytes(1_000)).await.expect("added");
-    let secret = SecretKey::from_seed(&[130; 32]);
+/// A liar whose address `b` has learnt.
+async fn liar(b: &Node, seed: u8) -> (PublicKey, Router) {
+    let secret = SecretKey::from_seed(&[seed; 32]);
     let endpoint = iroh::Endpoint::builder(presets::Minimal)
         .secret_key(iroh::SecretKey::from_bytes(&secret.seed()))
         .clear_ip_transports()
@@ -233,7 +263,14 @@ async fn who_serves_wrong_bytes_is_not_asked_again() {
         .expect("bound");
     let liar = secret.public();
     b.net.blobs().learn(&liar, endpoint.bound_sockets().into_iter().collect::<BTreeSet<_>>());
-    let router = Router::builder(endpoint).accept(iroh_blobs::ALPN, Liar).spawn();
+    (liar, Router::builder(endpoint).accept(iroh_blobs::ALPN, Liar).spawn())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_serves_wrong_bytes_is_not_asked_again() {
+    let (a, b) = pair(128).await;
+    let hash = a.net.blobs().add_bytes(bytes(1_000)).await.expect("added");
+    let (liar, router) = liar(&b, 130).await;
 
     let failed = b.net.blobs().fetch(hash, MIB as u64, &[liar], None).await;
     let Err(FetchError::AllFailed { failures, .. }) = failed else { panic!("{failed:?}") };
@@ -246,5 +283,22 @@ async fn who_serves_wrong_bytes_is_not_asked_again() {
     let fetched = b.net.blobs().fetch(hash, MIB as u64, &[liar, a.key()], None).await;
     assert_eq!(fetched.expect("fetched").from, a.key());
     assert_eq!(b.net.status().await.peers_dropped, 1, "told to the control plane");
+    router.shutdown().await.expect("stops");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_parts_are_no_better_than_wrong_blobs() {
+    let (a, b) = pair(142).await;
+    let blob = bytes(1_000);
+    let hash = a.net.blobs().add_bytes(blob.clone()).await.expect("added");
+    let (liar, router) = liar(&b, 144).await;
+    let first = 0..10;
+    let asked = from_ref(&first);
+    let failed = b.net.blobs().parts(hash, MIB as u64, asked, &[liar]).await;
+    let Err(FetchError::AllFailed { failures, .. }) = failed else { panic!("{failed:?}") };
+    assert!(matches!(failures[0].1, ProviderError::WrongBytes(_)), "{failures:?}");
+    assert!(b.net.blobs().is_banned(&liar));
+    let parts = b.net.blobs().parts(hash, MIB as u64, asked, &[liar, a.key()]).await;
+    assert_eq!(parts.expect("of the other").slice(0, 10), Some(&blob[..10]));
     router.shutdown().await.expect("stops");
 }

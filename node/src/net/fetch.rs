@@ -28,7 +28,7 @@ use super::address::endpoint_of;
 use super::blobs::{BlobError, Blobs, iroh_hash, store_error};
 use super::sources::Sources;
 
-const STALL: Duration = Duration::from_millis(DATA_STALL_TIMEOUT_MS);
+pub(super) const STALL: Duration = Duration::from_millis(DATA_STALL_TIMEOUT_MS);
 /// How long one provider has to connect before the next is connected to as well: longer than a
 /// handshake around the world, much shorter than the patience with one that is gone.
 const CONNECT_STAGGER: Duration = Duration::from_millis(300);
@@ -100,7 +100,7 @@ pub enum ProviderError {
 }
 
 /// A step of one fetch that failed: theirs or ours.
-enum StepError {
+pub(super) enum StepError {
     Provider(ProviderError),
     Fetch(FetchError),
 }
@@ -246,7 +246,7 @@ impl Blobs {
         }
     }
 
-    fn blame(&self, provider: PublicKey, error: &ProviderError) {
+    pub(super) fn blame(&self, provider: PublicKey, error: &ProviderError) {
         tracing::debug!(provider = %provider.short(), %error, "fetching");
         let mut sources = self.sources();
         // Not to have a blob is no fault.
@@ -260,7 +260,7 @@ impl Blobs {
         }
     }
 
-    fn sources(&self) -> MutexGuard<'_, Sources> {
+    pub(super) fn sources(&self) -> MutexGuard<'_, Sources> {
         self.inner.sources.lock().expect("no one panics while holding it")
     }
 }
@@ -270,7 +270,7 @@ type Connected = (PublicKey, Result<ConnectionRef, ProviderError>);
 
 /// Connecting to providers, each begun a little after the one before (RFC 8305 does so with
 /// addresses), so that one who is gone costs little.
-struct Race<'a> {
+pub(super) struct Race<'a> {
     blobs: &'a Blobs,
     waiting: VecDeque<PublicKey>,
     /// Those begun that have neither connected nor failed.
@@ -279,14 +279,14 @@ struct Race<'a> {
 }
 
 impl<'a> Race<'a> {
-    fn new(blobs: &'a Blobs, ordered: Vec<PublicKey>) -> Self {
+    pub(super) fn new(blobs: &'a Blobs, ordered: Vec<PublicKey>) -> Self {
         let (slow, connecting) = (BTreeSet::new(), FuturesUnordered::new());
         Self { blobs, waiting: ordered.into(), slow, connecting }
     }
 
     /// The next provider that connects or fails to, to be asked for when the one before was of no
     /// use; nothing once there are no more.
-    async fn next(&mut self) -> Option<Connected> {
+    pub(super) async fn next(&mut self) -> Option<Connected> {
         self.begin();
         loop {
             tokio::select! {
@@ -303,7 +303,7 @@ impl<'a> Race<'a> {
     }
 
     /// Those who had not connected when another had given the blob come later next time.
-    fn pass_over(self) {
+    pub(super) fn pass_over(self) {
         let mut sources = self.blobs.sources();
         for provider in self.slow {
             sources.failed(provider);
@@ -325,7 +325,7 @@ impl<'a> Race<'a> {
 }
 
 /// Whose fault a failed transfer is, and what it says of the provider.
-fn judge(error: GetError) -> StepError {
+pub(super) fn judge(error: GetError) -> StepError {
     // With its causes: the outermost error alone says little.
     let text = format!("{error:#}");
     let reset = error.iroh_error_code().is_some();

@@ -23,6 +23,7 @@ mod event;
 mod fetch;
 mod inbound;
 mod options;
+mod parts;
 mod peers;
 mod rpc;
 mod serve;

@@ -104,7 +104,7 @@ async fn recompute(
 ) -> Result<Base, AuditError> {
     let record = &certificate.record;
     let missing = |source| AuditError::Missing { round: record.round, source };
-    let exhibits = desk.exhibits(&base.tip, record).await.map_err(missing)?;
+    let exhibits = desk.exhibits(&base.tip, record, None).await.map_err(missing)?;
     let (run, spec, threads) = (desk.run, desk.spec.value(), desk.means.threads);
     let tapes = desk.tapes(&base).map_err(missing)?;
     tokio::task::block_in_place(|| {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use protocol::round::{Certificate, RoundRecord, Tip, assignments};
+use protocol::round::{Accepted, Certificate, RoundRecord, Tip, assignments, keepers};
 
 use super::desk::DeskError;
 use super::driver::{CERTIFIED_NOTE, Command};
@@ -31,6 +31,7 @@ impl Task {
         self.touch();
         self.keep_commits(&certificate.record);
         self.show(&certificate.record);
+        self.keep_updates(&certificate.record);
         self.follow_roster();
         self.evaluate(tip);
         Ok(())
@@ -39,6 +40,9 @@ impl Task {
     /// Shares what shows this node's work, if an auditor drew it; the rest of the round's trace goes.
     fn show(&self, record: &RoundRecord) {
         let (round, me) = (record.round, self.desk.means.net.key());
+        if !self.desk.means.traces().exists() {
+            return;
+        }
         let audits = self.desk.spec.value().rounds.audits;
         let asked = assignments(record, audits).into_iter();
         let asked: Vec<_> = asked.filter(|asked| asked.update.trainer == me).collect();
@@ -52,6 +56,27 @@ impl Task {
                 }
             }
             show::forget(&traces, desk.run, round);
+            None
+        });
+    }
+
+    /// Keeps the updates of a round that was cut of which this node is a keeper.
+    fn keep_updates(&self, record: &RoundRecord) {
+        let spec = self.desk.spec.value();
+        if spec.rounds.slices < 2 || !self.round.is_trainer() {
+            return;
+        }
+        let (me, bytes) = (self.desk.means.net.key(), spec.update_form().update_bytes());
+        let mine = |entry: &&Accepted| keepers(record, entry.commit).contains(&me);
+        let mine: Vec<Accepted> = record.accepted.iter().filter(mine).cloned().collect();
+        let desk = Arc::clone(&self.desk);
+        self.spawn(async move {
+            for entry in mine {
+                let kept = desk.source("an update", entry.update, bytes, &[entry.trainer]).await;
+                if let Err(error) = kept {
+                    tracing::info!(%error, "an update is not kept here");
+                }
+            }
             None
         });
     }

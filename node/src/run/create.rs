@@ -114,6 +114,7 @@ pub(crate) async fn create(
             train_ms,
             agree_ms: file.rounds.agree_ms,
             audits: file.rounds.audits,
+            slices: file.rounds.slices,
         },
         aggregate,
         local,

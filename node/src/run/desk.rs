@@ -13,8 +13,8 @@ use protocol::limits::{
     AUDIT_ROUNDS_MAX, COMMIT_BYTES_MAX, FRONTIER_BYTES_MAX, MODEL_CONFIG_BYTES_MAX,
     PROOF_BYTES_MAX, REPORT_BYTES_MAX,
 };
-use protocol::round::check::{Base, Evidence, Exhibits, check_terms};
-use protocol::round::{RejectReason, RoundRecord, Tip, UpdateCommit, commit_id};
+use protocol::round::check::{Base, Division, Evidence, Exhibits, check_terms};
+use protocol::round::{RejectReason, RoundRecord, Tip, UpdateCommit, commit_id, keepers};
 use protocol::run::{RunSpec, run_id};
 use protocol::weights::Weights;
 use protocol::{CommitId, FileHash, Frontier, PublicKey, RoundId, RunId, Signed};
@@ -220,18 +220,19 @@ impl Desk {
         Ok(self.means.net.blobs().add_bytes(bytes).await?)
     }
 
-    /// A commit on `tip` with the bytes that it names.
+    /// A commit on `tip` with the bytes that it names; these nodes may have them beside its trainer.
     pub(crate) async fn evidence(
         &self,
         tip: &Tip,
         commit: Signed<UpdateCommit>,
+        keepers: &[PublicKey],
     ) -> Result<Evidence, DeskError> {
         let spec = self.spec.value();
         if check_terms(spec, tip, &commit).is_err() {
             return Ok(Evidence::refused(commit));
         }
         let value = commit.value();
-        let hints = [commit.signer()];
+        let hints = [&[commit.signer()], keepers].concat();
         let most = spec.update_form().update_bytes();
         let update = self.source("an update", value.update, most, &hints).await?;
         let id = value.data.frontier;
@@ -243,19 +244,19 @@ impl Desk {
         Ok(Evidence { commit, update, frontier })
     }
 
-    /// What a record on `tip` names, to judge it by.
+    /// What a record on `tip` names, to judge it by; of what counts only what a division looks at, if there is
+    /// one.
     pub(crate) async fn exhibits(
         &self,
         tip: &Tip,
         record: &RoundRecord,
+        division: Option<&Division>,
     ) -> Result<Exhibits, DeskError> {
         let bound = self.frontier(record.frontier, &[]).await?;
-        let commits = self.evidence_for(tip, record).await?;
+        let commits = self.evidence_for(tip, record, division).await?;
         let mut proofs = BTreeMap::new();
         for change in &record.parts.changes {
-            let most = PROOF_BYTES_MAX as u64;
-            let bytes = self.bytes("the proof of a change", change.proof, most, &[]).await?;
-            proofs.insert(change.proof, bytes);
+            proofs.insert(change.proof, self.proof(change.proof).await?);
         }
         for report in &record.found.reports {
             let (most, hints) = (REPORT_BYTES_MAX as u64, [report.auditor]);
@@ -263,7 +264,12 @@ impl Desk {
             proofs.insert(report.report, bytes);
         }
         let ancestors = self.ancestors(record).await?;
-        Ok(Exhibits { commits, proofs, ancestors, bound })
+        Ok(Exhibits { commits, proofs, ancestors, bound, ..Exhibits::default() })
+    }
+
+    /// The proof of a change.
+    pub(super) async fn proof(&self, hash: FileHash) -> Result<Vec<u8>, DeskError> {
+        self.bytes("the proof of a change", hash, PROOF_BYTES_MAX as u64, &[]).await
     }
 
     /// The records before this one, the newest first, as far back as its reports go.
@@ -290,6 +296,7 @@ impl Desk {
         &self,
         tip: &Tip,
         record: &RoundRecord,
+        division: Option<&Division>,
     ) -> Result<BTreeMap<CommitId, Evidence>, DeskError> {
         let accepted = record.accepted.iter().map(|entry| (entry.commit, entry.trainer, None));
         let rejected =
@@ -303,7 +310,17 @@ impl Desk {
             let evidence = match reason {
                 // Its trainer may never have shown what it names.
                 Some(RejectReason::Duplicate) => Evidence::refused(commit),
-                _ => self.evidence(tip, commit).await?,
+                Some(_) => self.evidence(tip, commit, &[]).await?,
+                None => match division {
+                    Some(division) => {
+                        self.evidence_in_parts(tip, commit, division, &record.accepted).await?
+                    }
+                    None => {
+                        let is_cut = self.spec.value().rounds.slices > 1;
+                        let keepers = if is_cut { keepers(record, id) } else { Vec::new() };
+                        self.evidence(tip, commit, &keepers).await?
+                    }
+                },
             };
             all.insert(id, evidence);
         }
@@ -338,7 +355,7 @@ impl Desk {
     }
 
     /// Whom to ask: the hinted, the stewards, then every other connected peer.
-    async fn providers(&self, hints: &[PublicKey]) -> Vec<PublicKey> {
+    pub(super) async fn providers(&self, hints: &[PublicKey]) -> Vec<PublicKey> {
         let net = &self.means.net;
         let connected: Vec<PublicKey> = net.peers().await.iter().map(|peer| peer.key).collect();
         let mut all = hints.to_vec();

@@ -1,4 +1,4 @@
-//! The work that a round asks for: train, check, build, verify.
+//! The work that a round asks of a trainer, and the look at a commit.
 //!
 //! Invariants: a job answers with exactly the input that its effect names; what an answer refers to
 //! is stored and served before the answer is given. What it is not: in charge of when.
@@ -10,21 +10,21 @@ use std::sync::Arc;
 use consent::permit::TrainOther;
 use consent::{Denial, commit_data};
 use protocol::limits::COMMIT_BYTES_MAX;
-use protocol::round::check::{self, Counted, Draft, Finding};
+use protocol::round::check::{self, Division, Finding};
 use protocol::round::{
-    Accepted, Change, DataCommit, Input, Rejected, Reported, RoundRecord, Tip, Trained,
-    UpdateCommit, Verdict, commit_id,
+    Accepted, Committee, DataCommit, Input, Tip, Trained, UpdateCommit, Verdict, commit_id,
 };
 use protocol::run::LocalSpec;
-use protocol::update::{Update, look};
+use protocol::update::Update;
 use protocol::weights::Weights;
-use protocol::{ContentId, FileHash, Frontier, PublicKey, RunId, Signed};
+use protocol::{ContentId, FileHash, PublicKey, RunId, Signed};
 use tokio_util::sync::CancellationToken;
 use trainer::data::{Admitted, Table};
 use trainer::{LocalOptions, LocalResult, Session, TrainError};
 
 use super::desk::{Desk, DeskError};
 use super::lists::DataLists;
+use super::records;
 use super::refusal::none_admitted;
 use super::residual::{self, Residuals};
 use super::show::{ShowError, TraceDir, Tracing};
@@ -84,7 +84,7 @@ pub(super) async fn train(
         return Err(DeskError::Work(none_admitted(&admission.denials)));
     }
     let works: Vec<_> = admission.admitted.works().collect();
-    let frontier = keep_frontier(desk, &frontier).await?;
+    let frontier = records::keep_frontier(desk, &frontier).await?;
     let data = commit_data(&works, &admission.denials, frontier, &desk.policy);
     let lists = DataLists::new(desk.means.lists());
     if let Err(error) =
@@ -107,12 +107,12 @@ pub(super) async fn train(
     let (update, trace, result) = tokio::task::spawn_blocking(work)
         .await
         .map_err(|e| DeskError::Work(format!("training stopped: {e}")))??;
-    let update_bytes = update.bytes().len() as u64;
+    let (update_bytes, norm) = (update.bytes().len() as u64, update.norm());
     let update = desk.keep(update.bytes().to_vec()).await?;
     let own = own_view(&data, &admission.denials, &result, update_bytes);
     desk.means.store.keep_note(desk.run, round, OWN_NOTE, &own)?;
     let trace = trace.map(|bytes| FileHash::of(&bytes));
-    Ok(Trained { update, update_bytes, data, trace })
+    Ok(Trained { update, update_bytes, norm, data, trace })
 }
 
 /// One round's training.
@@ -254,91 +254,20 @@ async fn judge(desk: &Desk, commit: Signed<UpdateCommit>, tip: Tip) -> Result<Ve
         return Ok(Verdict::Bad(reason));
     }
     let required = desk.frontier(tip.frontier, &[]).await?;
-    let evidence = desk.evidence(&tip, commit).await?;
-    let found = tokio::task::block_in_place(|| {
-        check::check_evidence(desk.spec.value(), &tip, &required, &evidence)
-    });
+    let spec = desk.spec.value();
+    let found = if Committee::of(spec, &tip).is_some() {
+        // Others look at the rest, each at its slices.
+        let evidence = desk.evidence_in_parts(&tip, commit, &Division::working(&[]), &[]).await?;
+        check::check_head(spec, &tip, &required, &evidence)
+    } else {
+        let evidence = desk.evidence(&tip, commit, &[]).await?;
+        tokio::task::block_in_place(|| check::check_evidence(spec, &tip, &required, &evidence))
+    };
     match found.map_err(DeskError::Tape)? {
-        Finding::Counts(_) => Ok(Verdict::Good),
+        Finding::Counts => Ok(Verdict::Good),
         Finding::Rejected(reason) => Ok(Verdict::Bad(reason)),
         Finding::Missing => Ok(Verdict::Unavailable),
     }
-}
-
-/// What `Effect::Build` asks to aggregate.
-pub(super) struct Order {
-    pub(super) base: Tip,
-    pub(super) accepted: Vec<Accepted>,
-    pub(super) rejected: Vec<Rejected>,
-    pub(super) reports: Vec<Reported>,
-    pub(super) changes: Vec<Change>,
-    pub(super) proofs: Vec<Vec<u8>>,
-}
-
-/// Aggregates a record to propose.
-pub(super) async fn build(desk: &Desk, order: Order) -> Result<RoundRecord, DeskError> {
-    let Order { base: tip, accepted, rejected, reports, changes, proofs } = order;
-    for proof in proofs {
-        desk.keep(proof).await?;
-    }
-    let base = desk.base(&tip).await?;
-    let form = desk.spec.value().update_form();
-    let mut counted = Vec::with_capacity(accepted.len());
-    for entry in accepted {
-        let (what, most, hints) = ("an update", form.update_bytes(), [entry.trainer]);
-        let update = desk.source(what, entry.update, most, &hints).await?;
-        let looked = tokio::task::block_in_place(|| look(&form, entry.trainer, &*update));
-        let norm_squared = looked.map_err(DeskError::Tape)?.norm_squared;
-        let norm_squared = norm_squared.map_err(|e| super::desk::bad("an update", e))?;
-        counted.push(Counted { entry, norm_squared, update });
-    }
-    let bound = desk.means.ledger.frontier().merge(&base.required);
-    let frontier = keep_frontier(desk, &bound).await?;
-    let (run, spec, threads) = (desk.run, desk.spec.value(), desk.means.threads);
-    let tapes = desk.tapes(&base)?;
-    let draft = Draft { accepted: counted, rejected, reports, changes, frontier };
-    let record = tokio::task::block_in_place(|| {
-        check::build(run, spec, &base, draft, &tapes.outputs(), threads)
-    })
-    .map_err(|e| DeskError::Work(e.to_string()))?;
-    desk.keep_tapes(&record, tapes).await?;
-    Ok(record)
-}
-
-/// Recomputes a proposed record; nothing if bytes are missing.
-pub(super) async fn verify(desk: &Desk, tip: Tip, record: &RoundRecord) -> Option<bool> {
-    match recompute(desk, tip, record).await {
-        Ok(holds) => Some(holds),
-        Err(error) => {
-            tracing::info!(round = record.round, %error, "a proposal cannot be recomputed yet");
-            None
-        }
-    }
-}
-
-async fn recompute(desk: &Desk, tip: Tip, record: &RoundRecord) -> Result<bool, DeskError> {
-    let base = desk.base(&tip).await?;
-    let exhibits = desk.exhibits(&tip, record).await?;
-    // Heads that nobody can show would keep every trainer out of the next round.
-    desk.reach(&exhibits.bound).await?;
-    let (run, spec, threads) = (desk.run, desk.spec.value(), desk.means.threads);
-    let tapes = desk.tapes(&base)?;
-    let outcome = tokio::task::block_in_place(|| {
-        check::verify(run, spec, &base, record, &exhibits, &tapes.outputs(), threads)
-    });
-    match outcome {
-        // A vote for it means that its model can be had here.
-        Ok(()) => desk.keep_tapes(record, tapes).await.map(|()| true),
-        Err(error) if error.is_missing() => Err(DeskError::Work(error.to_string())),
-        Err(error) => {
-            tracing::warn!(round = record.round, %error, "a proposed record does not hold");
-            Ok(false)
-        }
-    }
-}
-
-async fn keep_frontier(desk: &Desk, frontier: &Frontier) -> Result<FileHash, DeskError> {
-    desk.keep(frontier.to_bytes()).await
 }
 
 /// The moment a round was certified here.

@@ -200,6 +200,7 @@ pub(super) fn change(change: &Change) -> LogChange {
     let cause = match change.cause {
         Cause::Equivocation => "equivocation",
         Cause::Motion => "motion",
+        Cause::Partial => "false partial",
     };
     LogChange { change: name, node, cause: cause.into(), proof: change.proof }
 }

@@ -11,6 +11,7 @@
 //! What it is not: the rules of a round (see `protocol::round`).
 
 mod audit;
+mod begin;
 mod book;
 mod certificates;
 mod chain;
@@ -31,11 +32,13 @@ mod models;
 mod parts;
 mod proof;
 mod publish;
+mod records;
 mod refusal;
 mod residual;
 mod retrain;
 mod say;
 mod show;
+mod slices;
 mod spec_file;
 mod spec_sections;
 mod tape;

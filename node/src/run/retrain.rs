@@ -222,6 +222,7 @@ mod tests {
                 base: genesis(run),
                 update: update.hash(),
                 update_bytes: update.bytes().len() as u64,
+                norm: update.norm(),
                 data: commit_data(&works, &[], FileHash::of(b""), &policy),
                 invitation: None,
                 trace: Some(FileHash::of(&trace.to_bytes())),

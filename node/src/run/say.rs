@@ -11,15 +11,18 @@ use protocol::round::{Roster, RunMessage};
 pub(crate) fn has_say(message: &RunMessage, roster: Option<&Roster>, first: &[PublicKey]) -> bool {
     let stewards = roster.map_or(first, Roster::stewards);
     let is_steward = |node: &PublicKey| stewards.binary_search(node).is_ok();
+    // Of a run that is not followed nobody knows who trains.
+    let is_member = |node: &PublicKey| roster.is_none_or(|roster| roster.member(node).is_some());
     match message {
         RunMessage::Presence(_) | RunMessage::Commit(_) => true,
         RunMessage::Proposal(proposal) => is_steward(&proposal.signer()),
         RunMessage::Vote(vote) => is_steward(&vote.signer()),
         RunMessage::Motion(motion) => is_steward(&motion.signer()),
         RunMessage::Evidence(of, _) => is_steward(of),
-        // Of a run that is not followed nobody knows who trains.
-        RunMessage::Report(report) => {
-            roster.is_none_or(|roster| roster.member(&report.signer()).is_some())
+        RunMessage::Slate(slate) => is_steward(&slate.signer()),
+        RunMessage::Report(report) => is_member(&report.signer()),
+        RunMessage::Partial(partial) => {
+            is_steward(&partial.signer()) || is_member(&partial.signer())
         }
         RunMessage::Certificate(certificate) => {
             certificate.precommits.iter().any(|precommit| is_steward(&precommit.steward))

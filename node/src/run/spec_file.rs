@@ -103,11 +103,14 @@ pub(super) struct RoundsSection {
     pub agree_ms: u64,
     /// How many of a round's updates other trainers look at once it is certified.
     pub audits: u32,
+    /// Into how many slices a round's aggregate is cut, each worked out by three trainers; 1 for none.
+    pub slices: u32,
 }
 
 impl Default for RoundsSection {
     fn default() -> Self {
-        Self { count: 10, updates_min: 1, train_seconds: 60.0, agree_ms: 500, audits: 1 }
+        let (train_seconds, agree_ms) = (60.0, 500);
+        Self { count: 10, updates_min: 1, train_seconds, agree_ms, audits: 1, slices: 1 }
     }
 }
 

@@ -8,20 +8,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::round::{
-    Assignment, Certificate, Effect, Input, Roster, Round, RoundRecord, RunMessage, Tip,
-};
+use protocol::limits::PRESENCE_ADDRESSES_MAX;
+use protocol::round::{Certificate, Effect, Input, Roster, Round, RunMessage};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::certificates::ask_some;
 use super::desk::{Desk, DeskError};
 use super::driver::{Command, Snapshot};
 use super::heard::Heard;
-use super::inspect::Inspection;
-use super::jobs::{self, Order, Part};
+use super::jobs::{self, Part};
 use super::journal::Journal;
+use super::records::{self, Order, Words};
 use super::{fork, publish};
 use crate::clock::{now_ms, steady_ms};
 use crate::net::Topic;
@@ -54,8 +52,8 @@ pub(super) struct Shown {
 /// Whether peers are being asked for certificates, and how often they were.
 #[derive(Debug, Default)]
 pub(super) struct CatchingUp {
-    under_way: bool,
-    turn: usize,
+    pub(super) under_way: bool,
+    pub(super) turn: usize,
 }
 
 /// What runs beside the task, and how it is ended.
@@ -67,7 +65,7 @@ pub(super) struct Jobs {
     /// Ends the training under way: one that the round has overtaken takes time from the next.
     training: CancellationToken,
     /// Held by a look at another's work.
-    inspecting: Arc<Mutex<()>>,
+    pub(super) inspecting: Arc<Mutex<()>>,
 }
 
 impl Jobs {
@@ -77,7 +75,7 @@ impl Jobs {
     }
 
     /// Ends the training under way; what is returned ends the next.
-    fn next_training(&mut self) -> CancellationToken {
+    pub(super) fn next_training(&mut self) -> CancellationToken {
         self.training.cancel();
         self.training = self.cancel.child_token();
         self.training.clone()
@@ -180,6 +178,10 @@ impl Task {
     fn overhear(&mut self, message: &RunMessage) -> Result<(), DeskError> {
         match message {
             RunMessage::Commit(commit) => self.heard.hear(self.round.tip(), commit),
+            RunMessage::Presence(word) => {
+                let addresses = word.value().addresses.iter().filter_map(|at| at.parse().ok());
+                self.desk.means.net.blobs().suggest(&word.signer(), addresses.collect());
+            }
             RunMessage::Certificate(certificate) => self.look_for_fork(certificate)?,
             _ => {}
         }
@@ -241,29 +243,30 @@ impl Task {
                 let desk = Arc::clone(&self.desk);
                 self.spawn(async move { Some(jobs::check(&desk, commit, base).await) });
             }
-            Effect::Keep(commit) => {
-                self.desk.keep(commit.bytes().to_vec()).await?;
+            Effect::Keep(bytes) => {
+                self.desk.keep(bytes).await?;
             }
+            Effect::Slices { base, slate, slices } => self.slices(base, slate, slices),
             Effect::Audit { base, record, assignment } => self.audit(*base, record, assignment),
-            Effect::Build { round, base, accepted, rejected, reports, changes, proofs } => {
-                let desk = Arc::clone(&self.desk);
+            Effect::Build {
+                round,
+                base,
+                accepted,
+                rejected,
+                reports,
+                changes,
+                proofs,
+                partials,
+                spot,
+            } => {
+                let (desk, words) = (Arc::clone(&self.desk), Words { partials, spot });
+                let order = Order { base, accepted, rejected, reports, changes, proofs, words };
                 self.doing = format!("aggregating round {round}");
-                self.spawn(async move {
-                    let order = Order { base, accepted, rejected, reports, changes, proofs };
-                    let built = jobs::build(&desk, order).await;
-                    let record = built
-                        .inspect_err(|error| tracing::warn!(round, %error, "cannot aggregate"))
-                        .ok()
-                        .map(Box::new);
-                    Some(Input::Built { round, record })
-                });
+                self.answer(async move { records::build(&desk, order).await });
             }
-            Effect::Verify { record, base } => {
-                let desk = Arc::clone(&self.desk);
-                self.spawn(async move {
-                    let holds = jobs::verify(&desk, base, &record).await;
-                    Some(Input::Verified { record: record.id(), holds })
-                });
+            Effect::Verify { record, base, partials, spot } => {
+                let (desk, words) = (Arc::clone(&self.desk), Words { partials, spot });
+                self.answer(async move { records::verify(&desk, base, &record, words).await });
             }
             Effect::CatchUp { round } => self.catch_up(round),
             Effect::Certified(certificate, tip) => self.certified(&certificate, *tip)?,
@@ -286,69 +289,12 @@ impl Task {
         Ok(())
     }
 
-    fn train(&mut self, round: u64, base: Tip) {
-        let Some(part) = self.part.clone() else {
-            self.doing = "cannot train: the data cannot be read; join again".into();
-            self.touch();
-            return;
-        };
-        let (desk, me) = (Arc::clone(&self.desk), self.desk.means.net.key());
-        let (cancel, commands) = (self.jobs.next_training(), self.commands.clone());
-        self.doing = format!("training round {round}");
-        self.touch();
-        self.spawn(async move {
-            let trained = jobs::train(&desk, &part, me, round, base, cancel.clone()).await;
-            if cancel.is_cancelled() {
-                return None;
-            }
-            let doing = match &trained {
-                Ok(_) => format!("waiting for the others in round {round}"),
-                Err(error) => {
-                    tracing::warn!(round, %error, "no update");
-                    format!("round {round}: {error}")
-                }
-            };
-            // A closed channel means that the node stops.
-            let _ = commands.send(Command::Doing(doing)).await;
-            Some(Input::Trained { round, update: trained.ok() })
-        });
-    }
-
-    /// Looks at another's work, beside the training of the next round; one look at a time.
-    fn audit(&self, base: Tip, record: Box<RoundRecord>, assignment: Assignment) {
-        let Some(part) = self.part.clone() else { return };
-        let Ok(turn) = Arc::clone(&self.jobs.inspecting).try_lock_owned() else { return };
-        let (desk, round) = (Arc::clone(&self.desk), record.round);
-        let held = desk.newest_if(base.model);
-        self.spawn(async move {
-            let _turn = turn;
-            let base = match held {
-                Some(base) => base,
-                None => Arc::new(desk.weights(base.model).await.ok()?),
-            };
-            let inspection = Inspection { record, assignment, base };
-            let made = inspection.make(&desk, &part).await;
-            let made = made.inspect_err(|error| tracing::info!(round, %error, "no report"));
-            made.ok().flatten().map(Input::Audited)
-        });
-    }
-
-    fn catch_up(&mut self, round: u64) {
-        if std::mem::replace(&mut self.catching_up.under_way, true) {
-            return;
-        }
-        let (desk, commands) = (Arc::clone(&self.desk), self.commands.clone());
-        let turn = self.catching_up.turn;
-        self.catching_up.turn += 1;
-        self.spawn(async move {
-            let certificates = ask_some(&desk, round, turn).await;
-            let _ = commands.send(Command::CaughtUp).await;
-            (!certificates.is_empty()).then_some(Input::CaughtUp(certificates))
-        });
-    }
-
     /// Trains on this from now on, or no longer.
     fn take_part(&mut self, part: Option<Arc<Part>>) {
+        let listens = self.desk.means.net.blobs().addresses().into_iter();
+        let listens = listens.filter(|address| !address.ip().is_unspecified());
+        let listens = listens.take(PRESENCE_ADDRESSES_MAX).map(|address| address.to_string());
+        self.round.show_addresses(listens.collect());
         self.round.show_invitation(part.as_ref().and_then(|part| part.invitation.clone()));
         self.part = part;
     }

@@ -112,7 +112,7 @@ async fn what_is_too_long_or_said_again_does_no_harm() {
     long.gossip(TOPICS[1], vec![0; GOSSIP_BYTES_MAX * 4]);
     let mut again = Liar::connect(131, &node.addresses).await;
     // A word that its own later word has overtaken, said again and again as if it were news.
-    let word = Presence { run: id, joined: false, said_ms: 1 };
+    let word = Presence { run: id, joined: false, said_ms: 1, addresses: vec![] };
     let bytes = Signed::sign(word, &again.key).bytes().to_vec();
     for sent in 0..u64::from(REJECTIONS_MAX) * 4 {
         let wire = Wire { run: id, kind: Kind::Presence, bytes: bytes.clone(), sent };
@@ -176,7 +176,8 @@ async fn dropped(liar: &mut Liar, node: &Node, before: u64) -> u64 {
 /// A message of a run that no honest node sends.
 fn lie(liar: &Liar, what: &str, run: RunId, said_ms: u64) -> Vec<u8> {
     let presence = |run| {
-        let word = Signed::sign(Presence { run, joined: true, said_ms }, &liar.key);
+        let word = Presence { run, joined: true, said_ms, addresses: vec![] };
+        let word = Signed::sign(word, &liar.key);
         word.bytes().to_vec()
     };
     let (kind, bytes) = match what {

@@ -36,6 +36,7 @@ mod restart;
 mod scan;
 mod scan_terms;
 mod share;
+mod slices;
 mod stewards;
 mod terms;
 mod worlds;

@@ -61,7 +61,7 @@ pub(super) fn products(
     threads: usize,
 ) -> Result<Products, AggregateError> {
     let total = Mutex::new(Products::zeros(contributions.len()));
-    let spans = Spans::new(plan, contributions.len());
+    let spans = Spans::new(plan, contributions.len(), 0..plan.update.chunks());
     let work = || {
         let mut sums = Products::zeros(contributions.len());
         let mut rooms = vec![Values::default(); contributions.len()];

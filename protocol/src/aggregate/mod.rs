@@ -26,6 +26,7 @@ mod middle;
 mod outer;
 mod rule;
 mod share;
+mod slice;
 mod span;
 mod step;
 mod tape;
@@ -34,9 +35,12 @@ mod whole;
 pub use outer::{Outer, StateForm};
 pub use rule::Rule;
 pub use share::{DISCOUNT_LATE, DISCOUNT_ONE};
+pub use slice::{Made, NORM_BYTES, Slices, aggregate_slice, assemble};
 pub use step::{StepError, apply_step};
-pub use tape::{Memory, Sink, Source, Tape, TapeError, hash_of};
+pub use tape::{Memory, Patches, Sink, Source, Tape, TapeError, hash_of};
 pub use whole::{Aggregated, Whole, aggregate_whole};
+
+use std::ops::Range;
 
 use crate::id::CommitId;
 use crate::limits::{UPDATES_MAX, WEIGHT_MAX};
@@ -76,8 +80,8 @@ pub struct Contribution<'a> {
     pub weight: u64,
     /// Of how much of it is made use, in 256ths: less for what comes late.
     pub discount: u16,
-    /// Its squared norm in units of 2^-64, as found when it was looked at.
-    pub norm_squared: u128,
+    /// Its norm in units of 2^-32, rounded down, as found when it was looked at.
+    pub norm: u64,
     /// The update's bytes.
     pub source: &'a dyn Source,
 }
@@ -85,8 +89,7 @@ pub struct Contribution<'a> {
 impl<'a> Contribution<'a> {
     /// An update in memory, made use of in full.
     pub fn of(id: CommitId, weight: u64, update: &'a Update) -> Self {
-        let norm_squared = update.norm_squared();
-        Self { id, weight, discount: DISCOUNT_ONE, norm_squared, source: update }
+        Self { id, weight, discount: DISCOUNT_ONE, norm: update.norm(), source: update }
     }
 }
 
@@ -156,6 +159,9 @@ pub enum AggregateError {
     /// Something could not be read or written.
     #[error(transparent)]
     Tape(#[from] TapeError),
+    /// What is said to be part of a step is none.
+    #[error(transparent)]
+    Step(#[from] StepError),
 }
 
 impl Plan {
@@ -183,15 +189,27 @@ pub fn aggregate(
     outputs: &Outputs<'_>,
     threads: usize,
 ) -> Result<Vec<i32>, AggregateError> {
+    copy_header(inputs, outputs)?;
+    aggregate_chunks(plan, inputs, contributions, outputs, 0..plan.update.chunks(), threads)
+}
+
+/// The same for some chunks, without what stands before the first of them.
+fn aggregate_chunks(
+    plan: &Plan,
+    inputs: &Inputs<'_>,
+    contributions: &[Contribution<'_>],
+    outputs: &Outputs<'_>,
+    chunks: Range<usize>,
+    threads: usize,
+) -> Result<Vec<i32>, AggregateError> {
     check(plan, inputs, contributions)?;
     let mut contributions = contributions.to_vec();
     contributions.sort_by_key(|contribution| contribution.id);
     let contributions = contributions.as_slice();
-    let products = match plan.rule {
-        Rule::Krum { .. } | Rule::MultiKrum { .. } | Rule::CentredClip { .. } => {
-            inner::products(plan, contributions, threads)?
-        }
-        Rule::ClippedMean { .. } | Rule::TrimmedMean { .. } | Rule::Median => Products::default(),
+    let products = if plan.rule.looks_at_pairs() {
+        inner::products(plan, contributions, threads)?
+    } else {
+        Products::default()
     };
     let shares = share::shares(&plan.rule, contributions, &products, &plan.seed);
     let count = contributions.len();
@@ -202,7 +220,7 @@ pub fn aggregate(
         Rule::Median => Some(Middle::median(count)),
         _ => None,
     };
-    let spans = Spans::new(plan, count);
+    let spans = Spans::new(plan, count, chunks);
     let work = || {
         let mut means = Means::new(plan, contributions, &shares, middle.as_ref());
         let mut step = step::Writer::new(plan, inputs, outputs, spans.each());
@@ -217,7 +235,6 @@ pub fn aggregate(
         }
         Ok(())
     };
-    copy_header(inputs, outputs)?;
     span::on_threads(threads, work)?;
     Ok(shares)
 }
@@ -292,7 +309,7 @@ impl<'a> Means<'a> {
         }
     }
 
-    fn read(&mut self, chunks: &std::ops::Range<usize>) -> Result<(), AggregateError> {
+    fn read(&mut self, chunks: &Range<usize>) -> Result<(), AggregateError> {
         self.tapes.read(&self.plan.update, self.contributions, chunks)
     }
 

@@ -53,6 +53,12 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// Whether it compares updates with each other: then no part of the parameters can be worked out by
+    /// itself.
+    pub fn looks_at_pairs(&self) -> bool {
+        matches!(self, Self::Krum { .. } | Self::MultiKrum { .. } | Self::CentredClip { .. })
+    }
+
     /// Whether its numbers are in range, or which is not.
     pub fn check(&self) -> Result<(), String> {
         let within = |field: &str, value: u64, least: u64, most: u64| {

@@ -58,7 +58,7 @@ pub(super) fn shares(
 
 /// Weights by their part of all, cut where a norm is above the bound.
 fn clipped(contributions: &[Contribution<'_>], norm_max_milli: u64, median_milli: u32) -> Vec<i32> {
-    let norms: Vec<u128> = contributions.iter().map(|c| c.norm_squared.isqrt()).collect();
+    let norms: Vec<u128> = contributions.iter().map(|c| c.norm.into()).collect();
     let mut bound = (u128::from(norm_max_milli) << super::FRACTION_BITS) / 1000;
     if median_milli > 0 {
         bound = bound.min(median(&norms) * u128::from(median_milli) / 1000);

@@ -17,16 +17,17 @@ const BYTES_MAX: usize = 1 << 20;
 /// The pieces that are still to be done.
 #[derive(Debug)]
 pub(super) struct Spans {
-    chunks: usize,
+    end: usize,
     each: usize,
     next: AtomicUsize,
 }
 
 impl Spans {
-    pub(super) fn new(plan: &Plan, updates: usize) -> Self {
+    /// The pieces of these chunks.
+    pub(super) fn new(plan: &Plan, updates: usize, chunks: Range<usize>) -> Self {
         let bytes = plan.update.encoding.chunk_bytes(CHUNK) * updates;
         let each = (BYTES_MAX / bytes.max(1)).clamp(1, CHUNKS_MAX);
-        Self { chunks: plan.update.chunks(), each, next: AtomicUsize::new(0) }
+        Self { end: chunks.end, each, next: AtomicUsize::new(chunks.start) }
     }
 
     /// Chunks of a piece.
@@ -37,7 +38,7 @@ impl Spans {
     /// The next piece.
     pub(super) fn next(&self) -> Option<Range<usize>> {
         let start = self.next.fetch_add(self.each, Ordering::Relaxed);
-        (start < self.chunks).then(|| start..(start + self.each).min(self.chunks))
+        (start < self.end).then(|| start..(start + self.each).min(self.end))
     }
 }
 

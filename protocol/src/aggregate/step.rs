@@ -187,6 +187,41 @@ pub fn apply_step(form: &UpdateForm, base: &Weights, step: &[u8]) -> Result<Weig
     Ok(Weights::from_flat(base.layout().to_vec(), values)?)
 }
 
+/// Adds a step's chunks, which were looked at, to the bytes of their weights; says which parameter grew beyond
+/// the range, if one did.
+pub(super) fn apply_chunks(
+    form: &UpdateForm,
+    chunks: &Range<usize>,
+    step: &[u8],
+    weights: &mut [u8],
+) -> Option<usize> {
+    let start = form.chunk_range(chunks.start).start;
+    let (mut room, mut changes) = (Values::default(), [0; CHUNK]);
+    for (at, weights) in chunks.clone().zip(weights.chunks_mut(CHUNK * 4)) {
+        let range = form.chunk_range(at);
+        let bytes = &step[(range.start - start) as usize..(range.end - start) as usize];
+        let changes = &mut changes[..form.chunk_parameters(at)];
+        expand_changes(&Chunk::split(&form.encoding, changes.len(), bytes), &mut room, changes);
+        if move_weights(weights, changes) {
+            return Some(at * CHUNK);
+        }
+    }
+    None
+}
+
+kernel! {
+    /// What a chunk says, in units of 2^-32.
+    fn expand_changes<'a>(chunk: &'a Chunk<'a>, room: &'a mut Values, changes: &'a mut [i64]) -> () {
+        chunk.expand(room);
+        for (block, changes) in changes.chunks_mut(BLOCK).enumerate() {
+            let steps = &room.steps[block * BLOCK..(block + 1) * BLOCK];
+            for (change, step) in changes.iter_mut().zip(steps) {
+                *change = i64::from(*step) << room.shifts[block];
+            }
+        }
+    }
+}
+
 kernel! {
     fn apply_chunk<'a>(chunk: &'a Chunk<'a>, room: &'a mut Values, values: &'a mut [f32]) -> () {
         chunk.expand(room);

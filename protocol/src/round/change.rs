@@ -38,6 +38,8 @@ pub enum Cause {
     Equivocation,
     /// More than two thirds of the stewards moved it.
     Motion,
+    /// A node signed a false [`Partial`](super::Partial) of the round; whoever has worked the slice out knows.
+    Partial,
 }
 
 /// One change, as a record names it; what it brings about counts from the next round on.
@@ -47,7 +49,7 @@ pub struct Change {
     pub what: What,
     /// Why.
     pub cause: Cause,
-    /// The hash of the proof's bytes: an [`Equivocation`] or a [`Resolution`].
+    /// The hash of the proof's bytes: an [`Equivocation`], a [`Resolution`] or a partial's envelope.
     pub proof: FileHash,
 }
 
@@ -109,7 +111,8 @@ impl Change {
         matches!(self.what, What::Appoint(_) | What::Dismiss(_))
     }
 
-    /// Verifies that `proof` shows this change to be due in a round of `run` after `roster`.
+    /// Verifies that `proof` shows this change to be due in a round of `run` after `roster`. Of a false partial
+    /// bytes alone cannot show that: see `check`.
     pub fn verify(&self, run: RunId, roster: &Roster, proof: &[u8]) -> Result<(), ChangeError> {
         if FileHash::of(proof) != self.proof {
             return Err(ChangeError::Other);
@@ -119,6 +122,7 @@ impl Change {
                 What::Dismiss(Equivocation::open(proof, run).map_err(|_| ChangeError::Unlike)?.0)
             }
             Cause::Motion => Resolution::open(proof, run, roster)?,
+            Cause::Partial => return Err(ChangeError::Unlike),
         };
         if what == self.what { Ok(()) } else { Err(ChangeError::Unlike) }
     }

@@ -24,6 +24,8 @@ pub struct UpdateCommit {
     pub update: FileHash,
     /// Their length.
     pub update_bytes: u64,
+    /// Its Euclidean norm in units of 2^-32, rounded down: known to all before anybody has all of the bytes.
+    pub norm: u64,
     /// What it was trained on.
     pub data: DataCommit,
     /// The envelope of an invitation, where its trainer needs one and none of its updates counted yet.

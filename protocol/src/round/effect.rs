@@ -11,6 +11,7 @@ use super::commit::UpdateCommit;
 use super::message::RunMessage;
 use super::record::{Accepted, Certificate, Rejected, RoundRecord};
 use super::report::{Assignment, Reported};
+use super::slate::{Partial, Slate};
 use super::tip::Tip;
 use crate::envelope::Signed;
 
@@ -35,8 +36,17 @@ pub enum Effect {
         /// What it must start from.
         base: Tip,
     },
-    /// Store a commit's envelope and serve it.
-    Keep(Signed<UpdateCommit>),
+    /// Store these bytes and serve them.
+    Keep(Vec<u8>),
+    /// Work out slices of an aggregate; answered by `Input::Sliced`, if that can be done.
+    Slices {
+        /// What they start from.
+        base: Tip,
+        /// What is to count, by hash; its signer has the list.
+        slate: Signed<Slate>,
+        /// Which slices, in order.
+        slices: Vec<u32>,
+    },
     /// Aggregate a record to propose; answered by `Input::Built`.
     Build {
         /// The round.
@@ -53,6 +63,10 @@ pub enum Effect {
         changes: Vec<Change>,
         /// The bytes of the reports and of the changes' proofs, to be stored and served.
         proofs: Vec<Vec<u8>>,
+        /// What others say that the slices come to, where the round is cut.
+        partials: Vec<Signed<Partial>>,
+        /// The slice that this node works out whatever others say, where the round is cut.
+        spot: Option<u32>,
     },
     /// Look at what another trainer did in a certified round; answered by `Input::Audited`, if anything
     /// can be said.
@@ -70,6 +84,10 @@ pub enum Effect {
         record: Box<RoundRecord>,
         /// What it must start from.
         base: Tip,
+        /// What others say that its slices come to, where the round is cut.
+        partials: Vec<Signed<Partial>>,
+        /// The slice that this node works out whatever others say, where the round is cut.
+        spot: Option<u32>,
     },
     /// Ask peers for certificates from this round on; answered by `Input::CaughtUp`.
     CatchUp {

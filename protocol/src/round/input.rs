@@ -8,6 +8,7 @@ use super::commit::DataCommit;
 use super::message::RunMessage;
 use super::record::{Certificate, RejectReason, RoundRecord};
 use super::report::{Holdout, Retraining};
+use super::slate::Sliced;
 use crate::id::{CommitId, FileHash, RoundId};
 
 /// One thing that happens to a round.
@@ -46,6 +47,9 @@ pub enum Input {
         round: u64,
         /// The record.
         record: Option<Box<RoundRecord>>,
+        /// Commits that do not count after all, as the slices have shown, or whose bytes nobody gave: then there
+        /// is no record.
+        unfit: Vec<(CommitId, Option<RejectReason>)>,
     },
     /// `Effect::Verify` has recomputed a proposed record.
     Verified {
@@ -53,6 +57,15 @@ pub enum Input {
         record: RoundId,
         /// Whether it held, or nothing if bytes were missing.
         holds: Option<bool>,
+    },
+    /// This node has worked out slices: for `Effect::Slices`, or because what others say is false.
+    Sliced {
+        /// The tip that they start from.
+        base: RoundId,
+        /// The hash of the slate's list.
+        slate: FileHash,
+        /// What they come to, in order; what that names is stored and served.
+        slices: Vec<Sliced>,
     },
     /// `Effect::Audit` has looked at an update.
     Audited(Audited),
@@ -69,6 +82,8 @@ pub struct Trained {
     pub update: FileHash,
     /// Their length.
     pub update_bytes: u64,
+    /// Its norm in units of 2^-32, rounded down.
+    pub norm: u64,
     /// What it was made from.
     pub data: DataCommit,
     /// The hash of the trace of how, stored and served, if this node shows its work.

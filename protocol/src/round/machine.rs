@@ -5,6 +5,7 @@
 
 use super::change::{Motion, What};
 use super::commit::UpdateCommit;
+use super::committee::Committee;
 use super::docket::Docket;
 use super::effect::{Effect, Entry};
 use super::equivocation::Equivocation;
@@ -14,6 +15,7 @@ use super::part::Part;
 use super::present::Present;
 use super::record::Certificate;
 use super::report::Report;
+use super::slate::Partial;
 use super::steward::Bench;
 use super::tally::Taken;
 use super::tip::Tip;
@@ -35,6 +37,8 @@ pub struct Round {
     pub(super) bench: Option<Bench>,
     pub(super) part: Part,
     pub(super) newest: Option<Certificate>,
+    /// Who works out which slice of the round under way, if it is cut.
+    pub(super) committee: Option<Committee>,
     resend_at_ms: u64,
     resends: u32,
 }
@@ -53,6 +57,7 @@ impl Round {
             bench: None,
             part: Part::default(),
             newest: None,
+            committee: None,
             resend_at_ms: now_ms,
             resends: 0,
             spec,
@@ -112,6 +117,9 @@ impl Round {
             Input::Message(message) => self.message(now_ms, *message, &mut effects),
             Input::Trained { round, update } => self.trained(round, update, &mut effects),
             Input::Audited(audited) => self.audited(audited, &mut effects),
+            Input::Sliced { base, slate, slices } => {
+                self.sliced(base, slate, slices, &mut effects);
+            }
             Input::CaughtUp(certificates) => {
                 for certificate in certificates {
                     self.adopt(now_ms, certificate, &mut effects);
@@ -132,6 +140,16 @@ impl Round {
         }
         let bench = self.bench.as_ref().and_then(|bench| bench.deadline(self));
         bench.into_iter().chain([self.resend_at_ms]).min()
+    }
+
+    /// The slice that this steward works out whatever others say: known to nobody else.
+    pub(super) fn spot(&self) -> Option<u32> {
+        let slices = self.committee.as_ref()?.slices();
+        let mut hasher = blake3::Hasher::new_derive_key("accord spot slice v1");
+        hasher.update(&self.key.seed()).update(self.tip.id.as_bytes());
+        let mut word = [0; 8];
+        hasher.finalize_xof().fill(&mut word);
+        Some((u64::from_le_bytes(word) % u64::from(slices)) as u32)
     }
 
     /// How long to wait before saying things again: longer each time, up to eight times.
@@ -160,6 +178,11 @@ impl Round {
             RunMessage::Presence(_) | RunMessage::Motion(_) | RunMessage::Evidence(..) => next,
             // Of one before, and as welcome as those.
             RunMessage::Report(_) => next,
+            // Of no use to anyone but in their round.
+            RunMessage::Slate(slate) if slate.value().round < next => return,
+            RunMessage::Partial(partial) if partial.value().round < next => return,
+            RunMessage::Slate(slate) => slate.value().round,
+            RunMessage::Partial(partial) => partial.value().round,
             RunMessage::Commit(commit) => commit.value().round,
             RunMessage::Proposal(proposal) => proposal.value().record.round,
             RunMessage::Vote(vote) => vote.value().round,
@@ -195,6 +218,8 @@ impl Round {
             }
             RunMessage::Evidence(of, pair) => self.charge(of, pair, effects),
             RunMessage::Report(report) => self.report(&report),
+            RunMessage::Slate(slate) if by_steward(slate.signer()) => self.slate(slate, effects),
+            RunMessage::Partial(partial) => self.partial(partial),
             _ => {}
         }
     }
@@ -210,7 +235,7 @@ impl Round {
         match self.bench.as_mut().map(|bench| bench.take(commit.clone())) {
             Some(Taken::New) => effects.push(Effect::Check { commit, base }),
             // It may be named as a duplicate, and then everyone must be able to see it.
-            Some(Taken::Other) => effects.push(Effect::Keep(commit)),
+            Some(Taken::Other) => effects.push(Effect::Keep(commit.bytes().to_vec())),
             Some(Taken::Known) | None => {}
         }
     }
@@ -236,6 +261,14 @@ impl Round {
         if self.bench.is_some() && self.docket.charge(&self.tip.roster, of, pair.clone()) {
             effects.push(Effect::Persist(Entry::Evidence(pair.to_bytes())));
             effects.push(Effect::Send(RunMessage::Evidence(of, pair)));
+        }
+    }
+
+    /// Takes what a node says of slices, if it has a say.
+    pub(super) fn partial(&mut self, partial: Signed<Partial>) {
+        let heard = self.committee.as_ref().is_some_and(|of| of.hears(&partial.signer()));
+        if heard && partial.value().base == self.tip.id {
+            self.bench.iter_mut().for_each(|bench| bench.gather.take(partial.clone()));
         }
     }
 
@@ -296,6 +329,7 @@ impl Round {
         self.resends = 0;
         self.resend_at_ms = now_ms + self.resend_ms();
         let spec = self.spec.value();
+        self.committee = Committee::of(spec, &self.tip).filter(|_| !self.is_finished());
         let agrees = self.is_steward() && !self.is_finished();
         self.bench =
             agrees.then(|| Bench::new(self.run, &self.tip, self.key.clone(), spec, now_ms));
@@ -304,6 +338,9 @@ impl Round {
     /// Does what has become possible, and says things again when it is time.
     fn advance(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
         self.with_bench(|bench, round| bench.advance(round, now_ms, effects));
+        if let Some(slate) = self.bench.as_mut().and_then(Bench::asked) {
+            self.slate(slate, effects);
+        }
         if let Some(certificate) = self.bench.as_ref().and_then(Bench::decided).cloned() {
             self.adopt(now_ms, certificate.clone(), effects);
             effects.push(Effect::Send(RunMessage::Certificate(certificate)));

@@ -12,6 +12,7 @@ use super::commit::UpdateCommit;
 use super::equivocation::{Equivocation, EquivocationError};
 use super::record::{Certificate, CertificateError};
 use super::report::Report;
+use super::slate::{Partial, Slate};
 use super::vote::{Proposal, Vote};
 use crate::codec::{self, DecodeError};
 use crate::envelope::{OpenError, Signed};
@@ -57,6 +58,10 @@ pub enum Kind {
     Evidence,
     /// A trainer has looked at another's update.
     Report,
+    /// A steward wants an aggregate worked out in slices.
+    Slate,
+    /// A node says what slices come to.
+    Partial,
 }
 
 /// A verified message of one run.
@@ -78,6 +83,10 @@ pub enum RunMessage {
     Evidence(PublicKey, Equivocation),
     /// A trainer has looked at another's update.
     Report(Signed<Report>),
+    /// A steward wants an aggregate worked out in slices.
+    Slate(Signed<Slate>),
+    /// A node says what slices come to.
+    Partial(Signed<Partial>),
 }
 
 /// Why bytes are not a message of a run.
@@ -160,6 +169,16 @@ impl Wire {
                 let (of, pair) = Equivocation::open(&self.bytes, self.run)?;
                 (RunMessage::Evidence(of, pair), self.run)
             }
+            Kind::Slate => {
+                let slate = Signed::<Slate>::open(&self.bytes)?;
+                let run = slate.value().run;
+                (RunMessage::Slate(slate), run)
+            }
+            Kind::Partial => {
+                let partial = Signed::<Partial>::open(&self.bytes)?;
+                let run = partial.value().run;
+                (RunMessage::Partial(partial), run)
+            }
             Kind::Report => {
                 let report = Signed::<Report>::open(&self.bytes)?;
                 let run = report.value().run;
@@ -182,6 +201,8 @@ impl RunMessage {
             Self::Motion(motion) => (Kind::Motion, motion.bytes().to_vec()),
             Self::Evidence(_, pair) => (Kind::Evidence, pair.to_bytes()),
             Self::Report(report) => (Kind::Report, report.bytes().to_vec()),
+            Self::Slate(slate) => (Kind::Slate, slate.bytes().to_vec()),
+            Self::Partial(partial) => (Kind::Partial, partial.bytes().to_vec()),
         };
         Wire { run, kind, bytes, sent }
     }

@@ -10,9 +10,12 @@ use super::machine::Round;
 use super::message::RunMessage;
 use super::record::RoundRecord;
 use super::report::{Report, assignments};
+use super::slate::{Partial, Slate, Sliced};
 use super::tip::Tip;
 use crate::envelope::{Message, Signed};
-use crate::limits::AUDIT_ROUNDS_MAX;
+use crate::id::{FileHash, RoundId};
+use crate::key::PublicKey;
+use crate::limits::{AUDIT_ROUNDS_MAX, PARTIALS_PER_NODE_MAX, SLATES_PER_STEWARD_MAX};
 use crate::run::Presence;
 
 /// What a trainer has said and asked for.
@@ -26,8 +29,14 @@ pub(super) struct Part {
     pub(super) late: Option<Signed<UpdateCommit>>,
     /// Its reports on others' updates that no record names yet.
     reports: Vec<Signed<Report>>,
+    /// What it has said of slices of the round under way.
+    partials: Vec<Signed<Partial>>,
+    /// Slates of the round under way that it has taken on, by who signed them.
+    slates: Vec<(PublicKey, FileHash)>,
     /// The envelope of its invitation.
     invitation: Option<Vec<u8>>,
+    /// Where its data plane listens.
+    addresses: Vec<String>,
     /// The round that `Effect::Train` was last asked for.
     asked: u64,
     /// That was not answered yet.
@@ -43,6 +52,8 @@ impl Part {
         let late = self.commit.take().filter(|commit| tip.takes_late(commit));
         self.late = late.filter(|commit| !rejected(commit_id(commit)));
         self.failed = false;
+        self.partials.clear();
+        self.slates.clear();
     }
 }
 
@@ -57,6 +68,11 @@ impl Round {
         self.part.invitation = envelope;
     }
 
+    /// Says with its next word where its data plane listens.
+    pub fn show_addresses(&mut self, addresses: Vec<String>) {
+        self.part.addresses = addresses;
+    }
+
     pub(super) fn participate(&mut self, joined: bool, said_ms: u64, effects: &mut Vec<Effect>) {
         effects.push(Effect::Persist(Entry::Participate { joined, said_ms }));
         let word = self.say(joined, said_ms);
@@ -64,7 +80,9 @@ impl Round {
     }
 
     pub(super) fn say(&mut self, joined: bool, said_ms: u64) -> Signed<Presence> {
-        let word = Signed::sign(Presence { run: self.run, joined, said_ms }, &self.key);
+        let addresses = self.part.addresses.clone();
+        let word = Presence { run: self.run, joined, said_ms, addresses };
+        let word = Signed::sign(word, &self.key);
         self.part.word = Some(word.clone());
         // Whoever joins again may have new data, or data again: it is asked anew.
         (self.part.asked, self.part.busy) = (0, false);
@@ -111,6 +129,7 @@ impl Round {
             update_bytes: made.update_bytes,
             data: made.data,
             invitation: self.part.invitation.clone().filter(|_| shows).map(Into::into),
+            norm: made.norm,
             trace: made.trace,
         };
         let commit = Signed::sign(commit, &self.key);
@@ -163,6 +182,45 @@ impl Round {
         effects.push(Effect::Send(RunMessage::Report(report)));
     }
 
+    /// Takes on the slices that are this node's, unless the steward asks too often.
+    pub(super) fn slate(&mut self, slate: Signed<Slate>, effects: &mut Vec<Effect>) {
+        let (steward, list) = (slate.signer(), slate.value().list);
+        let slices = self.committee.as_ref().map(|of| of.slices_of(&self.key.public()));
+        let slices = slices.unwrap_or_default();
+        let of_steward = self.part.slates.iter().filter(|(of, _)| *of == steward).count();
+        let known = self.part.slates.iter().any(|(_, known)| *known == list);
+        if slices.is_empty() || known || of_steward >= SLATES_PER_STEWARD_MAX {
+            return;
+        }
+        if slate.value().base == self.tip.id {
+            self.part.slates.push((steward, list));
+            effects.push(Effect::Slices { base: self.tip.clone(), slate, slices });
+        }
+    }
+
+    /// Says what slices come to that this node has worked out.
+    pub(super) fn sliced(
+        &mut self,
+        base: RoundId,
+        slate: FileHash,
+        slices: Vec<Sliced>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let has_word = self.committee.as_ref().is_some_and(|of| of.hears(&self.key.public()));
+        if base != self.tip.id || !has_word || slices.is_empty() {
+            return;
+        }
+        let partial = Partial { run: self.run, round: self.tip.round + 1, base, slate, slices };
+        let partial = Signed::sign(partial, &self.key);
+        if self.part.partials.len() < PARTIALS_PER_NODE_MAX
+            && !self.part.partials.contains(&partial)
+        {
+            self.part.partials.push(partial.clone());
+            effects.push(Effect::Send(RunMessage::Partial(partial.clone())));
+            self.partial(partial);
+        }
+    }
+
     pub(super) fn say_part_again(&mut self, effects: &mut Vec<Effect>) {
         effects.extend(self.part.word.clone().map(RunMessage::Presence).map(Effect::Send));
         // Its own commit is checked again after a restart, or when its own bytes were not there yet.
@@ -172,6 +230,8 @@ impl Round {
             self.commit(commit, effects);
         }
         effects.extend(self.part.reports.iter().cloned().map(RunMessage::Report).map(Effect::Send));
+        let partials = self.part.partials.iter().cloned();
+        effects.extend(partials.map(RunMessage::Partial).map(Effect::Send));
         if std::mem::take(&mut self.part.failed) {
             self.part.asked = 0;
         }

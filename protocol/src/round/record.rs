@@ -74,6 +74,8 @@ pub struct Accepted {
     pub trainer: PublicKey,
     /// The hash of the update's bytes.
     pub update: FileHash,
+    /// Its norm in units of 2^-32, rounded down.
+    pub norm: u64,
     /// What it counted for: nothing for a trainer on trial.
     pub weight: u64,
     /// It was made for the round before, and counts discounted.
@@ -143,6 +145,9 @@ pub enum RejectReason {
     /// A value in it is not a number or out of range.
     #[error("it holds a value that is not a number or out of range")]
     Value,
+    /// It has another norm than its trainer says.
+    #[error("its norm is another than its trainer says")]
+    FalseNorm,
     /// It is longer, as a vector, than the run allows.
     #[error("its norm is above what this run allows")]
     Norm,

@@ -193,6 +193,7 @@ impl Roster {
                     commit: commit_id(commit),
                     trainer: commit.signer(),
                     update: value.update,
+                    norm: value.norm,
                     weight: value.data.used.min(spec.local.weight_max),
                     late: value.round != round,
                     voucher: self.admit(spec, commit).ok()?,

@@ -9,16 +9,18 @@ use std::collections::BTreeMap;
 use super::agreement::{Agreement, Step};
 use super::commit::UpdateCommit;
 use super::effect::{Effect, Entry};
+use super::gather::{Gather, Waiting};
 use super::heard::Heard;
 use super::input::{Input, Verdict};
 use super::machine::Round;
 use super::message::RunMessage;
 use super::record::{Certificate, RoundRecord};
+use super::slate::{Slate, slate_list};
 use super::tally::{Taken, Tally};
 use super::tip::Tip;
 use super::vote::{Proposal, Vote};
 use crate::envelope::Signed;
-use crate::id::{CommitId, RoundId, RunId};
+use crate::id::{CommitId, FileHash, RoundId, RunId};
 use crate::key::{PublicKey, SecretKey};
 use crate::limits::PROPOSED_RECORDS_MAX;
 use crate::run::RunSpec;
@@ -31,6 +33,8 @@ pub(super) struct Bench {
     proposed: BTreeMap<RoundId, Proposed>,
     /// Votes and proposals taken, so that none is journaled twice.
     pub(super) heard: Heard,
+    /// What was said of slices.
+    pub(super) gather: Gather,
     /// A `Build` is under way.
     building: bool,
     /// The attempt in which building failed; it is tried again in a later one.
@@ -39,6 +43,8 @@ pub(super) struct Bench {
     built: Option<RoundRecord>,
     opened_ms: u64,
     tell_newest: bool,
+    /// A slate of its own that it has not looked at yet.
+    asked: Option<Signed<Slate>>,
 }
 
 #[derive(Debug, Default)]
@@ -57,11 +63,13 @@ impl Bench {
             agreement: Agreement::new(run, tip.round + 1, key, stewards, agree_ms),
             proposed: BTreeMap::new(),
             heard: Heard::default(),
+            gather: Gather::default(),
             building: false,
             build_failed: None,
             built: None,
             opened_ms: now_ms,
             tell_newest: false,
+            asked: None,
         }
     }
 
@@ -84,7 +92,8 @@ impl Bench {
     }
 
     pub(super) fn said(&self) -> impl Iterator<Item = RunMessage> {
-        self.agreement.said()
+        let slate = self.gather.waiting.as_ref().map(|waiting| waiting.slate.clone());
+        self.agreement.said().chain(slate.map(RunMessage::Slate))
     }
 
     /// Somebody has missed the newest certificate.
@@ -101,7 +110,10 @@ impl Bench {
         let waiting = (!self.agreement.is_started()).then(|| self.closes_at_ms(round));
         // A round that is over time waits for commits, not for the clock.
         let waiting = waiting.filter(|_| self.has_enough(round));
-        self.agreement.due().map(|(at, _)| at).into_iter().chain(waiting).min()
+        let slices = self.gather.waiting.as_ref().map(|waiting| waiting.until_ms);
+        let slices = slices.filter(|_| self.agreement.wanted().is_some());
+        let due = self.agreement.due().map(|(at, _)| at);
+        due.into_iter().chain(waiting).chain(slices).min()
     }
 
     pub(super) fn replay(&mut self, now_ms: u64, step: &Step) {
@@ -153,7 +165,10 @@ impl Bench {
         if entry.holds.is_none() && !entry.verifying {
             entry.verifying = true;
             let base = round.tip.clone();
-            effects.push(Effect::Verify { record: Box::new(record), base });
+            let list = FileHash::of(&slate_list(&record.accepted));
+            let partials = self.gather.of(list);
+            let spot = round.spot();
+            effects.push(Effect::Verify { record: Box::new(record), base, partials, spot });
         }
         self.feed_proposals(round, now_ms, id, effects);
     }
@@ -193,9 +208,13 @@ impl Bench {
                 self.checked(commit, verdict);
             }
             // One of a round before may come late.
-            Input::Built { round: of, record } if of == round.tip.round + 1 => {
+            Input::Built { round: of, record, unfit } if of == round.tip.round + 1 => {
                 self.building = false;
-                self.build_failed = record.is_none().then(|| self.agreement.attempt());
+                let failed = record.is_none() && unfit.is_empty();
+                self.build_failed = failed.then(|| self.agreement.attempt());
+                for (commit, reason) in unfit {
+                    self.tally.overrule(commit, reason);
+                }
                 self.built = record.map(|r| *r).filter(|r| round.tip.is_base_of(r));
             }
             Input::Verified { record, holds } => {
@@ -226,11 +245,43 @@ impl Bench {
                 && self.has_enough(round)
                 && (attempt > 0 || self.is_ready(round, now_ms)) =>
             {
-                self.building = true;
-                effects.push(self.draft(round));
+                if let Some(build) = self.draft_when_settled(round, now_ms, effects) {
+                    self.building = true;
+                    effects.push(build);
+                }
             }
             None => {}
         }
+    }
+
+    /// What is to be built: at once, or where the round is cut once its slices are there. Asks for them first.
+    fn draft_when_settled(
+        &mut self,
+        round: &Round,
+        now_ms: u64,
+        effects: &mut Vec<Effect>,
+    ) -> Option<Effect> {
+        let Some(committee) = &round.committee else { return Some(self.draft(round)) };
+        if self.gather.waiting.is_none() {
+            let build = self.draft(round);
+            let Effect::Build { accepted, .. } = &build else { return Some(build) };
+            let bytes = slate_list(accepted);
+            let list = FileHash::of(&bytes);
+            let (run, base) = (round.run, round.tip.id);
+            let slate = Slate { run, round: round.tip.round + 1, base, list };
+            let slate = Signed::sign(slate, &round.key);
+            let until_ms = now_ms + round.spec.value().rounds.agree_ms / 2;
+            effects.push(Effect::Keep(bytes));
+            effects.push(Effect::Send(RunMessage::Slate(slate.clone())));
+            self.asked = Some(slate.clone());
+            self.gather.waiting = Some(Waiting { build, slate, until_ms });
+        }
+        self.gather.settled(committee, now_ms)
+    }
+
+    /// The slate that this steward asked for last, for itself to take on, once.
+    pub(super) fn asked(&mut self) -> Option<Signed<Slate>> {
+        self.asked.take()
     }
 
     fn draft(&self, round: &Round) -> Effect {
@@ -239,9 +290,17 @@ impl Bench {
         let (changes, mut proofs) = round.docket.due(&base.roster);
         let (reports, envelopes) = round.docket.reports_due(&base);
         proofs.extend(envelopes);
-        let rejected = self.tally.rejected();
-        let round = base.round + 1;
-        Effect::Build { round, base, accepted, rejected, reports, changes, proofs }
+        Effect::Build {
+            round: base.round + 1,
+            base,
+            accepted,
+            rejected: self.tally.rejected(),
+            reports,
+            changes,
+            proofs,
+            partials: Vec::new(),
+            spot: round.spot(),
+        }
     }
 
     fn checked(&mut self, commit: CommitId, verdict: Verdict) {

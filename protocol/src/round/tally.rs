@@ -34,6 +34,8 @@ struct Entry {
     verdict: Option<Result<(), RejectReason>>,
     /// Another commit of the same trainer.
     other: Option<CommitId>,
+    /// Its bytes were promised and nobody gives them: it is not named, and not waited for.
+    withheld: bool,
 }
 
 impl Tally {
@@ -52,7 +54,7 @@ impl Tally {
         } else if self.entries.len() >= UPDATES_MAX {
             return Taken::Known;
         }
-        self.entries.insert(trainer, Entry { commit, verdict: None, other: None });
+        self.entries.insert(trainer, Entry { commit, verdict: None, other: None, withheld: false });
         Taken::New
     }
 
@@ -63,6 +65,17 @@ impl Tally {
         }
     }
 
+    /// Takes back that a commit counts, since all slices together have shown that it does not, or since nobody
+    /// gives its bytes.
+    pub(super) fn overrule(&mut self, id: CommitId, reason: Option<RejectReason>) {
+        if let Some(entry) = self.entries.values_mut().find(|e| commit_id(&e.commit) == id) {
+            match reason {
+                Some(reason) => entry.verdict = Some(Err(reason)),
+                None => entry.withheld = true,
+            }
+        }
+    }
+
     /// Forgets a commit whose bytes could not be had, so that it may come again.
     pub(super) fn forget(&mut self, id: CommitId) {
         self.entries.retain(|_, e| e.verdict.is_some() || commit_id(&e.commit) != id);
@@ -70,7 +83,9 @@ impl Tally {
 
     /// Whether `trainer`'s commit of this round is there and judged.
     pub(super) fn is_judged(&self, trainer: &PublicKey, round: u64) -> bool {
-        let judged = |entry: &Entry| entry.verdict.is_some() && entry.commit.value().round == round;
+        let judged = |entry: &Entry| {
+            (entry.verdict.is_some() || entry.withheld) && entry.commit.value().round == round
+        };
         self.entries.get(trainer).is_some_and(judged)
     }
 
@@ -81,12 +96,13 @@ impl Tally {
 
     /// How many count.
     pub(super) fn accepted_count(&self) -> usize {
-        self.entries.values().filter(|entry| entry.verdict == Some(Ok(()))).count()
+        self.accepted().count()
     }
 
     /// What counts.
     pub(super) fn accepted(&self) -> impl Iterator<Item = &Signed<UpdateCommit>> {
-        self.entries.values().filter(|entry| entry.verdict == Some(Ok(()))).map(|e| &e.commit)
+        let counts = |entry: &&Entry| entry.verdict == Some(Ok(())) && !entry.withheld;
+        self.entries.values().filter(counts).map(|entry| &entry.commit)
     }
 
     /// What does not, sorted by commit.
@@ -94,6 +110,7 @@ impl Tally {
         let mut rejected: Vec<Rejected> = self
             .entries
             .iter()
+            .filter(|(_, entry)| !entry.withheld)
             .filter_map(|(trainer, entry)| {
                 let (commit, reason) = match entry.verdict? {
                     Ok(()) => (entry.other?, RejectReason::Duplicate),

@@ -29,6 +29,8 @@ pub use cosine::Excerpt;
 pub use encoding::{Encoding, UpdateForm};
 pub use quantise::quantise;
 
+use std::ops::Range;
+
 use crate::aggregate::{ONE, Source, TapeError, hash_of};
 use crate::id::FileHash;
 use crate::kernel::kernel;
@@ -116,6 +118,12 @@ impl Update {
         Ok(Self { norm_squared: looked.norm_squared?, bytes })
     }
 
+    /// Bytes that nobody has looked at.
+    #[cfg(test)]
+    pub(crate) fn unlooked(bytes: Vec<u8>) -> Self {
+        Self { bytes, norm_squared: 0 }
+    }
+
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -129,6 +137,11 @@ impl Update {
     /// The squared Euclidean norm in units of 2^-64, exactly.
     pub fn norm_squared(&self) -> u128 {
         self.norm_squared
+    }
+
+    /// The Euclidean norm in units of 2^-32, rounded down: what its trainer says in its commit.
+    pub fn norm(&self) -> u64 {
+        norm_of(self.norm_squared)
     }
 
     /// The values it stands for, one a parameter.
@@ -198,6 +211,32 @@ pub fn look(form: &UpdateForm, trainer: PublicKey, bytes: &dyn Source) -> Result
     Ok(Look { hash: FileHash::from_bytes(*hasher.finalize().as_bytes()), norm_squared })
 }
 
+/// Looks at some chunks of an update, wherever its bytes are; returns their squared norm in units of 2^-64, or
+/// what is wrong with them. An error if they cannot be read.
+pub fn look_at(
+    form: &UpdateForm,
+    chunks: Range<usize>,
+    bytes: &dyn Source,
+) -> Result<Result<u128, UpdateError>, TapeError> {
+    let (mut sum, mut room) = (0, Vec::new());
+    for first in chunks.clone().step_by(CHUNKS_LOOKED_AT_ONCE) {
+        let last = (first + CHUNKS_LOOKED_AT_ONCE).min(chunks.end) - 1;
+        let (start, end) = (form.chunk_range(first).start, form.chunk_range(last).end);
+        room.resize((end - start) as usize, 0);
+        bytes.read_at(UPDATE_HEAD_BYTES as u64 + start, &mut room)?;
+        match check_chunks(form, first..last + 1, &room) {
+            Ok(squares) => sum += squares,
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    Ok(Ok(sum))
+}
+
+/// The norm in units of 2^-32, rounded down, of a squared norm in units of 2^-64.
+pub fn norm_of(squared: u128) -> u64 {
+    u64::try_from(squared.isqrt()).unwrap_or(u64::MAX)
+}
+
 /// Chunks that are read in one call.
 const CHUNKS_LOOKED_AT_ONCE: usize = 32;
 
@@ -211,9 +250,9 @@ pub fn check(form: &UpdateForm, chunks: &[u8]) -> Result<u128, UpdateError> {
 }
 
 /// Looks at some chunks; returns their squared norm.
-fn check_chunks(
+pub(crate) fn check_chunks(
     form: &UpdateForm,
-    chunks: std::ops::Range<usize>,
+    chunks: Range<usize>,
     bytes: &[u8],
 ) -> Result<u128, UpdateError> {
     let start = if chunks.is_empty() { 0 } else { form.chunk_range(chunks.start).start };

@@ -68,12 +68,18 @@ pub enum Lie {
     Values,
     /// A trainer does not serve its update.
     NoBytes,
+    /// A trainer says that its update has another norm.
+    Norm,
     /// An auditor reports on what it was not to look at.
     FalseReports,
+    /// Where rounds come in slices, one of three says that its slices come to something else.
+    FalseSlices,
+    /// There, a steward says so of what three have said, and asks for what nobody counts.
+    FalseAlarms,
 }
 
 impl Lie {
-    /// Every lie.
+    /// Every lie but those about slices.
     pub fn all() -> impl Iterator<Item = Self> {
         Self::OF_ALL.into_iter().chain(Self::OF_STEWARDS).chain(Self::OF_TRAINERS)
     }
@@ -92,7 +98,7 @@ impl Lie {
     pub(super) const OF_STEWARDS: [Self; 5] =
         [Self::DoubleVotes, Self::WrongRecords, Self::UnknownLedger, Self::Yes, Self::No];
     /// What only trainers can.
-    pub(super) const OF_TRAINERS: [Self; 11] = [
+    pub(super) const OF_TRAINERS: [Self; 12] = [
         Self::TwoCommits,
         Self::StaleFrontier,
         Self::BadFrontier,
@@ -103,8 +109,11 @@ impl Lie {
         Self::Size,
         Self::Values,
         Self::NoBytes,
+        Self::Norm,
         Self::FalseReports,
     ];
+    /// What only those can who work out slices, and stewards who take them.
+    pub const OF_SLICES: [Self; 2] = [Self::FalseSlices, Self::FalseAlarms];
 }
 
 /// A certificate that is none.

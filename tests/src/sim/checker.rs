@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use protocol::round::check::Base;
 use protocol::round::{
-    Certificate, Entry, Report, Reported, RoundRecord, RunMessage, Step, Tip, UpdateCommit, Wire,
-    commit_id,
+    Cause, Certificate, Entry, Report, Reported, RoundRecord, RunMessage, Step, Tip, UpdateCommit,
+    Wire, commit_id,
 };
 use protocol::{CommitId, FileHash, Frontier, PublicKey, RoundId, Signed};
 
@@ -135,6 +135,8 @@ impl Checker {
         }
         self.counts.add("report named", record.found.reports.len() as u64);
         self.counts.add("alike", record.found.alike.len() as u64);
+        let charged = record.parts.changes.iter().filter(|change| change.cause == Cause::Partial);
+        self.counts.add("removed for a false slice", charged.count() as u64);
         for entry in &record.accepted {
             let used = find(library, entry.commit).map(|found| found.commit.value().data.used);
             if used > Some(entry.weight) && self.facts.is_liars(entry.trainer) {
@@ -215,6 +217,8 @@ impl Checker {
                 journaled(sender, "the proof", sender.journal.contains(&entry))?;
             }
             RunMessage::Report(report) => self.report_sent(sender, report)?,
+            RunMessage::Slate(_) => {}
+            RunMessage::Partial(partial) => self.partial_sent(library, sender, partial)?,
         }
         self.passed.insert((sender.node, hash));
         Ok(())

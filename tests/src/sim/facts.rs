@@ -10,7 +10,7 @@ use protocol::round::Tip;
 use protocol::run::{
     Admission, AdmissionSpec, AggregateSpec, ModelSpec, RoundSpec, RunSpec, run_id,
 };
-use protocol::update::Encoding;
+use protocol::update::{CHUNK, Encoding};
 use protocol::weights::{TensorShape, Weights};
 use protocol::{ContentId, FileHash, Frontier, PublicKey, RunId, SecretKey, Signed};
 use rand::Rng;
@@ -22,8 +22,11 @@ use super::seed::{Seed, pick};
 use super::stage::Stage;
 use crate::samples::plain_spec;
 
-/// The model's size: two blocks of an update, one of them short.
-pub(super) const PARAMETERS: usize = 300;
+/// The model's size: two blocks of an update, one of them short; or so many chunks, one of them short.
+fn parameters(scenario: &Scenario) -> usize {
+    scenario.size.chunks.map_or(300, |chunks| (chunks as usize * CHUNK - 1) / 20 * 20)
+}
+
 /// People whose works are trained on.
 pub(super) const CONTRIBUTORS: usize = 3;
 /// Works of each of them.
@@ -79,7 +82,7 @@ impl Facts {
         let invited = invited.map(|node| keys[node].public());
         let (default, cooling_ms, allow_ms_max) = (Silence::OptOut, 0, 1 << 40);
         let policy = Policy { default, cooling_ms, allow_ms_max, ..Policy::default() };
-        let weights = first_model(&seed);
+        let weights = first_model(&seed, parameters(scenario));
         let spec = RunSpec {
             admission: AdmissionSpec {
                 who: match rng.random_bool(0.3) || uninvited.is_some() {
@@ -148,14 +151,14 @@ fn works() -> Vec<Vec<ContentId>> {
         .collect()
 }
 
-fn first_model(seed: &Seed) -> Weights {
+fn first_model(seed: &Seed, parameters: usize) -> Weights {
     let mut rng = seed.child("model").rng();
     let mut tensor = |name: &str, shape: &[u64]| {
         let count = shape.iter().product::<u64>();
         let values = (0..count).map(|_| rng.random_range(-1.0f32..1.0)).collect();
         (TensorShape { name: name.into(), shape: shape.into() }, values)
     };
-    let tensors = vec![tensor("bias", &[20]), tensor("weight", &[20, PARAMETERS as u64 / 20 - 1])];
+    let tensors = vec![tensor("bias", &[20]), tensor("weight", &[20, parameters as u64 / 20 - 1])];
     Weights::new(tensors).expect("small, finite and named")
 }
 
@@ -174,6 +177,9 @@ const RULES: [Rule; 5] = [
     Rule::CentredClip { bucket: 2, iterations: 3 },
 ];
 
+/// How many of them look at each parameter by itself, or at norms.
+const RULES_BY_PARAMETER: usize = 3;
+
 fn one_of<T: Copy>(rng: &mut impl Rng, of: &[T]) -> T {
     of[rng.random_range(0..of.len())]
 }
@@ -187,7 +193,7 @@ fn spec(scenario: &Scenario, seed: &Seed, weights: &Weights, policy: &Policy) ->
         model: ModelSpec {
             weights: weights.root(),
             weights_bytes: weights.to_bytes().len() as u64,
-            parameters: PARAMETERS as u64,
+            parameters: weights.parameters() as u64,
             config: FileHash::of(b"{}"),
             repo: "simulated".into(),
             held_out: None,
@@ -198,6 +204,7 @@ fn spec(scenario: &Scenario, seed: &Seed, weights: &Weights, policy: &Policy) ->
             train_ms: scenario.train_ms,
             agree_ms: rng.random_range(scenario.agree_ms.0..=scenario.agree_ms.1),
             audits: rng.random_range(0..4),
+            slices: scenario.size.slices,
         },
         aggregate: AggregateSpec {
             update: one_of(
@@ -209,9 +216,15 @@ fn spec(scenario: &Scenario, seed: &Seed, weights: &Weights, policy: &Policy) ->
                     Encoding::Sign,
                 ],
             ),
-            step: one_of(&mut rng, &[None, Some(Encoding::Int8), Some(Encoding::Sign)]),
-            norm_max_milli: 100_000,
-            rule: one_of(&mut rng, &RULES),
+            step: match one_of(&mut rng, &[None, Some(Encoding::Int8), Some(Encoding::Sign)]) {
+                None if scenario.size.slices > 1 => Some(Encoding::Int8),
+                step => step,
+            },
+            norm_max_milli: 100_000 * u64::from(scenario.size.chunks.unwrap_or(1)),
+            rule: match scenario.size.slices {
+                1 => one_of(&mut rng, &RULES),
+                _ => one_of(&mut rng, &RULES[..RULES_BY_PARAMETER]),
+            },
             outer: if rng.random_bool(0.5) { Outer::Average } else { nesterov },
         },
         ..plain_spec(Vec::new(), policy)

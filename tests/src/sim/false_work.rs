@@ -8,12 +8,11 @@ use std::sync::Arc;
 use protocol::round::{
     Alike, DataCommit, RejectReason, Rejected, Reported, RoundRecord, Tip, Trained,
 };
-use protocol::update::Update;
+use protocol::update::{Update, look, norm_of};
 use protocol::{CommitId, FeedHead, FeedId, FileHash, Frontier, RecordId};
 
 use super::bus::Bus;
 use super::byzantine::Lie;
-use super::facts::PARAMETERS;
 use super::node::Node;
 
 /// The norm above which no run takes an update is a hundred; the largest change here is above it.
@@ -38,9 +37,14 @@ impl Node {
         }
         let data = self.false_data(bus, data);
         let (update, claimed) = self.false_update(bus, update);
+        let form = self.facts.spec.value().update_form();
+        let norm = look(&form, self.key.public(), &update).ok();
+        let norm = norm.and_then(|looked| looked.norm_squared.ok()).map_or(1, norm_of);
+        let norm = norm + u64::from(self.lies_now(bus, Lie::Norm, 0.7));
         let trained = Trained {
             update: FileHash::of(&update),
             update_bytes: claimed,
+            norm,
             data: data.clone(),
             trace: None,
         };
@@ -59,6 +63,7 @@ impl Node {
                 Trained {
                     update: theirs.update,
                     update_bytes: theirs.update_bytes,
+                    norm: theirs.norm,
                     data,
                     trace: None,
                 }
@@ -107,10 +112,11 @@ impl Node {
 
     fn another_update(&mut self, size: f32) -> Vec<u8> {
         let form = self.facts.spec.value().update_form();
-        let delta: Vec<f32> =
-            (0..PARAMETERS).map(|_| size * (self.draw(2_001) as f32 / 1_000.0 - 1.0)).collect();
+        let delta: Vec<f32> = (0..form.parameters)
+            .map(|_| size * (self.draw(2_001) as f32 / 1_000.0 - 1.0))
+            .collect();
         let key = self.key.public();
-        Update::make(&form, key, &delta, &mut [0.0; PARAMETERS]).bytes().to_vec()
+        Update::make(&form, key, &delta, &mut vec![0.0; form.parameters]).bytes().to_vec()
     }
 
     /// What a liar binds: a ledger with records that were never made.

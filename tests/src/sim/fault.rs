@@ -125,6 +125,9 @@ impl Draft<'_> {
             let known = [own, &Lie::OF_ALL[..]].concat();
             let count = rng.random_range(1..=LIES_MAX);
             let mut lies = pick(&mut rng, &known, count);
+            if self.scenario.size.slices > 1 && rng.random_bool(0.6) {
+                lies.push(Lie::OF_SLICES[usize::from(node < cast.stewards)]);
+            }
             lies.sort();
             for lie in lies {
                 self.at(0, Wrong::Lies { node, lie });

@@ -42,6 +42,14 @@ impl Node {
                 self.take_bytes(bus, asked, bytes);
                 Ok(())
             }
+            Packet::AskPart(hash, start, end) => {
+                self.answer_part(bus, from, hash, start..end);
+                Ok(())
+            }
+            Packet::Part { asked, start, part } => {
+                self.take_part_of(bus, asked, start, part);
+                Ok(())
+            }
             Packet::AskCertificates(round) => {
                 self.answer_certificates(bus, from, round);
                 Ok(())

@@ -7,19 +7,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::round::check::check_terms;
-use protocol::round::{
-    Accepted, Assignment, Change, RejectReason, Rejected, Reported, RoundRecord, Tip, UpdateCommit,
-};
+use protocol::round::{Accepted, Assignment, Reported, RoundRecord, Slate, Tip, UpdateCommit};
 use protocol::{CommitId, FileHash, Signed};
 use rand::Rng;
 
 use super::bus::{Bus, Outcome};
 use super::event::Local;
+use super::needs::Need;
 use super::node::Node;
 use super::packet::Packet;
 use super::report::{Rule, Violation};
-use super::scenario::Defect;
+use super::slices::Cut;
+use super::work::Lists;
 
 /// Jobs that a node may have at once, besides one for each trainer.
 const JOBS_MAX: usize = 128;
@@ -27,6 +26,8 @@ const JOBS_MAX: usize = 128;
 const FETCH_MS: u64 = 150;
 /// How often it asks.
 const TRIES_MAX: u32 = 12;
+/// The same for what a round in slices waits for.
+const TRIES_OF_SLICES_MAX: u32 = 4;
 /// Peers that are asked for one blob at once.
 const PEERS_ASKED: usize = 3;
 
@@ -41,13 +42,18 @@ pub(super) enum Task {
         commit: Box<Signed<UpdateCommit>>,
         base: Tip,
     },
+    /// Work out slices that a steward asks for.
+    Slices {
+        base: Tip,
+        slate: Box<Signed<Slate>>,
+        slices: Vec<u32>,
+    },
     Build {
         round: u64,
         base: Tip,
         accepted: Vec<Accepted>,
-        rejected: Vec<Rejected>,
-        reports: Vec<Reported>,
-        changes: Vec<Change>,
+        lists: Lists,
+        cut: Cut,
     },
     Audit {
         base: Box<Tip>,
@@ -57,10 +63,13 @@ pub(super) enum Task {
     Verify {
         record: Box<RoundRecord>,
         base: Tip,
+        cut: Cut,
     },
-    /// Hold a tip's model, outer state and frontier. Not asked for by the round.
+    /// Hold a tip's model, outer state and frontier, and updates of which it is a keeper. Not asked for by the
+    /// round.
     Keep {
         tip: Tip,
+        updates: Vec<FileHash>,
     },
 }
 
@@ -69,7 +78,7 @@ pub(super) enum Task {
 struct Job {
     task: Task,
     tries: u32,
-    asked: BTreeSet<FileHash>,
+    asked: BTreeSet<Need>,
     asked_records: bool,
     working: bool,
 }
@@ -91,13 +100,14 @@ impl Jobs {
 }
 
 impl Task {
-    fn base(&self) -> &Tip {
+    pub(super) fn base(&self) -> &Tip {
         match self {
             Self::Train { base, .. }
             | Self::Check { base, .. }
+            | Self::Slices { base, .. }
             | Self::Build { base, .. }
             | Self::Verify { base, .. }
-            | Self::Keep { tip: base } => base,
+            | Self::Keep { tip: base, .. } => base,
             Self::Audit { base, .. } => base,
         }
     }
@@ -106,6 +116,7 @@ impl Task {
     fn source(&self, node: &Node) -> Option<usize> {
         match self {
             Self::Check { commit, .. } => node.facts.node_of(commit.signer()),
+            Self::Slices { slate, .. } => node.facts.node_of(slate.signer()),
             Self::Audit { assignment, .. } => node.facts.node_of(assignment.update.trainer),
             _ => None,
         }
@@ -147,6 +158,9 @@ impl Node {
         let obsolete = open.task.base() != live.round.tip();
         let gives_up = match &open.task {
             Task::Keep { .. } => obsolete,
+            // Whoever waits for slices cannot wait long.
+            Task::Slices { .. } => obsolete || open.tries > TRIES_OF_SLICES_MAX,
+            Task::Build { cut, .. } if cut.spot.is_some() => open.tries > TRIES_OF_SLICES_MAX,
             _ => open.tries > TRIES_MAX,
         };
         if gives_up {
@@ -193,19 +207,37 @@ impl Node {
             return;
         }
         let source = open.task.source(self);
-        let fresh: Vec<FileHash> = missing.difference(&open.asked).copied().collect();
-        for hash in fresh {
-            for peer in self.sources(bus, source, &hash) {
-                bus.send(self.index, peer, Packet::AskBlob(hash));
+        let fresh: Vec<Need> = missing.difference(&open.asked).copied().collect();
+        for need in fresh {
+            let (hash, packet) = match need {
+                Need::Whole(hash) => (hash, Packet::AskBlob(hash)),
+                Need::Part(hash, start, end) => (hash, Packet::AskPart(hash, start, end)),
+            };
+            let owner = self.owner_of(&need, job).or(source);
+            for peer in self.sources(bus, owner, &hash) {
+                bus.send(self.index, peer, packet.clone());
             }
             let open = self.live.as_mut().and_then(|live| live.jobs.open.get_mut(&job));
             if let Some(open) = open {
-                open.asked.insert(hash);
+                open.asked.insert(need);
             }
         }
         let open = self.live.as_mut().and_then(|live| live.jobs.open.get_mut(&job));
         if behind && open.is_some_and(|open| !std::mem::replace(&mut open.asked_records, true)) {
             self.ask_for_records(bus);
+        }
+    }
+
+    /// Who surely had what a job on slices needs.
+    fn owner_of(&self, need: &Need, job: u64) -> Option<usize> {
+        match &self.live.as_ref()?.jobs.open.get(&job)?.task {
+            Task::Slices { slate, .. } => {
+                let accepted = self.list(&slate.value().list).unwrap_or_default();
+                self.owner(need, &accepted, &Cut::new(Vec::new(), None))
+            }
+            Task::Build { accepted, cut, .. } => self.owner(need, accepted, cut),
+            Task::Verify { record, cut, .. } => self.owner(need, &record.accepted, cut),
+            _ => None,
         }
     }
 
@@ -228,57 +260,6 @@ impl Node {
         let after_ms = FETCH_MS + self.rng.random_range(0..50);
         if let Some(live) = &self.live {
             bus.plan(self.index, live.boot, after_ms, Local::FetchDue(job));
-        }
-    }
-
-    /// Blobs that the task needs and the disk lacks, as far as can be told yet.
-    fn missing(&self, task: &Task) -> BTreeSet<FileHash> {
-        let base = task.base();
-        let mut needed = vec![base.frontier];
-        if !matches!(task, Task::Check { .. }) {
-            needed.extend([base.model, base.outer]);
-        }
-        match task {
-            Task::Train { .. } | Task::Keep { .. } => {}
-            Task::Check { commit, .. } => needed.extend(self.named(base, commit)),
-            Task::Build { accepted, .. } => needed.extend(accepted.iter().map(|a| a.update)),
-            Task::Audit { assignment, .. } => {
-                let control = assignment.control.iter().map(|control| control.update);
-                needed.extend(control.chain([assignment.update.update]));
-            }
-            Task::Verify { record, .. } => {
-                needed.push(record.frontier);
-                needed.extend(record.parts.changes.iter().map(|change| change.proof));
-                needed.extend(record.found.reports.iter().map(|report| report.report));
-                for commit in named_commits(record) {
-                    needed.push(envelope_hash(commit));
-                    // Of a duplicate its trainer may never have shown more.
-                    let named = self.commit(commit).filter(|_| !is_duplicate(record, commit));
-                    let named = named.into_iter();
-                    needed.extend(named.flat_map(|commit| self.named(base, commit)));
-                }
-            }
-        }
-        needed.into_iter().filter(|hash| !self.disk.blobs.contains_key(hash)).collect()
-    }
-
-    /// Whether the task needs a ledger that is further along: to train, and to vote for a record,
-    /// which takes care that more than two thirds of the stewards can hand out what it binds.
-    fn is_behind(&self, task: &Task) -> bool {
-        let required = match task {
-            Task::Train { base, .. } => &base.frontier,
-            Task::Verify { record, .. } if !self.facts.has(Defect::SkipReach) => &record.frontier,
-            _ => return false,
-        };
-        let Some(live) = &self.live else { return false };
-        self.frontier(required).is_none_or(|required| !live.ledger.frontier().dominates(&required))
-    }
-
-    /// What a commit names that is needed to judge it: nothing if the terms refuse it.
-    fn named(&self, base: &Tip, commit: &Signed<UpdateCommit>) -> Vec<FileHash> {
-        match check_terms(self.facts.spec.value(), base, commit) {
-            Ok(()) => vec![commit.value().update, commit.value().data.frontier],
-            Err(_) => Vec::new(),
         }
     }
 
@@ -318,11 +299,6 @@ impl Node {
         };
         least_ms * times
     }
-}
-
-fn is_duplicate(record: &RoundRecord, commit: CommitId) -> bool {
-    let duplicate = |entry: &Rejected| entry.reason == RejectReason::Duplicate;
-    record.rejected.iter().any(|entry| entry.commit == commit && duplicate(entry))
 }
 
 /// The commits that a record names.

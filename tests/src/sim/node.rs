@@ -25,9 +25,12 @@ use super::facts::Facts;
 use super::hardware::Hardware;
 use super::job::{Jobs, Task};
 use super::liar::Liar;
+use super::needs::Part;
 use super::packet::{Packet, describe};
 use super::report::{Rule, Violation};
 use super::scenario::Defect;
+use super::slices::Cut;
+use super::work::Lists;
 
 /// Effects that may wait for the disk.
 const EFFECTS_MAX: usize = 2_048;
@@ -38,6 +41,8 @@ pub(super) struct Disk {
     pub(super) journal: Vec<Entry>,
     pub(super) certificates: BTreeMap<u64, Arc<Certificate>>,
     pub(super) blobs: BTreeMap<FileHash, Arc<Vec<u8>>>,
+    /// Parts of blobs that are not here, by their start and end.
+    pub(super) parts: BTreeMap<(FileHash, u64, u64), Part>,
     /// Consent records with the time of day of their receipt.
     pub(super) records: Vec<(Signed<Record>, u64)>,
 }
@@ -144,7 +149,7 @@ impl Node {
         self.live = Some(live);
         bus.set_up(self.index, true);
         bus.plan(self.index, self.boots, self.rng.random_range(0..500), Local::Gossip);
-        self.begin(bus, Task::Keep { tip })?;
+        self.begin(bus, Task::Keep { tip, updates: Vec::new() })?;
         self.settle_part(bus)?;
         self.rearm(bus);
         Ok(())
@@ -307,20 +312,40 @@ impl Node {
                 self.keep(bus, commit.bytes().to_vec());
                 self.begin(bus, Task::Check { commit: Box::new(commit), base })
             }
-            Effect::Keep(commit) => {
-                self.keep(bus, commit.bytes().to_vec());
+            Effect::Keep(bytes) => {
+                self.keep(bus, bytes);
                 Ok(())
             }
-            Effect::Build { round, base, accepted, rejected, reports, changes, proofs } => {
+            Effect::Slices { base, slate, slices } => {
+                // A part of it travels to those who work slices out.
+                bus.traffic.is_update(base.outer);
+                self.begin(bus, Task::Slices { base, slate: Box::new(slate), slices })
+            }
+            Effect::Build {
+                round,
+                base,
+                accepted,
+                rejected,
+                reports,
+                changes,
+                proofs,
+                partials,
+                spot,
+            } => {
                 for proof in proofs {
                     self.keep(bus, proof);
                 }
-                self.begin(bus, Task::Build { round, base, accepted, rejected, reports, changes })
+                let (lists, cut) = (Lists { rejected, reports, changes }, Cut::new(partials, spot));
+                self.begin(bus, Task::Build { round, base, accepted, lists, cut })
             }
             Effect::Audit { base, record, assignment } => {
                 self.begin(bus, Task::Audit { base, record, assignment })
             }
-            Effect::Verify { record, base } => self.begin(bus, Task::Verify { record, base }),
+            Effect::Verify { record, base, partials, spot } => {
+                self.cry_wolf(bus, &record, &base)?;
+                let cut = Cut::new(partials, spot);
+                self.begin(bus, Task::Verify { record, base, cut })
+            }
             Effect::CatchUp { round } => {
                 for _ in 0..2 {
                     let peer = self.peer();
@@ -332,7 +357,8 @@ impl Node {
                 let record = &certificate.record;
                 let line = format!("certified r{} {}", record.round, record.id().short());
                 bus.note(self.index, &line);
-                self.begin(bus, Task::Keep { tip: *tip })
+                let updates = self.updates_kept(record);
+                self.begin(bus, Task::Keep { tip: *tip, updates })
             }
             Effect::Finish => {
                 bus.note(self.index, "finished");

@@ -6,9 +6,10 @@
 use std::sync::Arc;
 
 use consent::Record;
-use protocol::round::{Certificate, RunMessage, Wire};
+use protocol::round::{Certificate, Partial, RunMessage, Wire};
 use protocol::{FileHash, Frontier, RunId, Signed};
 
+use super::needs::Part;
 use super::traffic::{Plane, Traffic};
 
 /// One packet.
@@ -22,6 +23,10 @@ pub(super) enum Packet {
     AskBlob(FileHash),
     /// They are these, says whoever sends them.
     Blob { asked: FileHash, bytes: Arc<Vec<u8>> },
+    /// "Who has this part of these bytes?", from here to there.
+    AskPart(FileHash, u64, u64),
+    /// It is this, says whoever sends it.
+    Part { asked: FileHash, start: u64, part: Part },
     /// "What was certified from this round on?"
     AskCertificates(u64),
     /// This.
@@ -51,7 +56,15 @@ impl Packet {
             }
             Self::Wire(bytes) => (Plane::Gossip, length(bytes.len())),
             Self::Blob { asked, bytes } => (traffic.plane_of(asked), length(bytes.len())),
-            Self::AskBlob(_) | Self::AskCertificates(_) => (Plane::Answers, QUESTION_BYTES),
+            Self::Part { asked, part, .. } => {
+                let bytes = length(part.bytes.len());
+                // A hash tree shows a part by two hashes for each halving down to 16 KiB.
+                let halvings = part.of.div_ceil(16 << 10).max(1).next_power_of_two().ilog2();
+                (traffic.plane_of(asked), bytes + u64::from(halvings) * 64)
+            }
+            Self::AskBlob(_) | Self::AskPart(..) | Self::AskCertificates(_) => {
+                (Plane::Answers, QUESTION_BYTES)
+            }
             Self::AskRecords(frontier) => (Plane::Answers, length(frontier.to_bytes().len())),
             Self::Certificates(list) => {
                 (Plane::Answers, list.iter().map(|one| length(one.to_bytes().len())).sum())
@@ -69,6 +82,8 @@ impl Packet {
         match self {
             Self::Run(message) => describe(message),
             Self::AskBlob(hash) => format!("ask blob {}", hash.short()),
+            Self::AskPart(hash, start, end) => format!("ask {start}..{end} of {}", hash.short()),
+            Self::Part { part, .. } => format!("{} bytes of a blob", part.bytes.len()),
             Self::Wire(bytes) => format!("{} bytes made up", bytes.len()),
             Self::Blob { bytes, .. } => format!("blob of {} bytes", bytes.len()),
             Self::AskCertificates(round) => format!("ask certificates from r{round}"),
@@ -113,6 +128,13 @@ pub(super) fn describe(message: &RunMessage) -> String {
         RunMessage::Evidence(of, _) => format!("evidence of {of}"),
         RunMessage::Report(report) => {
             format!("report on r{} {}", report.value().round, report.value().commit.short())
+        }
+        RunMessage::Slate(slate) => {
+            format!("slate r{} {}", slate.value().round, slate.value().list.short())
+        }
+        RunMessage::Partial(partial) => {
+            let Partial { round, slate, slices, .. } = partial.value();
+            format!("{} slices of r{round} {}", slices.len(), slate.short())
         }
     }
 }

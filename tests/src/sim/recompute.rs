@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use protocol::round::check::{Base, Evidence, Exhibits, verify};
-use protocol::round::{RoundRecord, UpdateCommit};
+use protocol::round::check::{Base, Counted, Evidence, Exhibits, verify, work_out};
+use protocol::round::{Partial, RoundRecord, Sliced, UpdateCommit, open_slate_list};
 use protocol::{CommitId, PublicKey, Signed};
 
-use super::checker::Checker;
+use super::bus::Outcome;
+use super::checker::{Checker, Sender};
 use super::job::{envelope_hash, named_commits, named_proofs, reports_reach};
 use super::library::Library;
 use super::report::{Rule, Violation};
@@ -63,7 +64,8 @@ impl Checker {
         let ancestors = std::iter::successors(before(record), before);
         let ancestors = ancestors.take(reports_reach(record)).collect();
         let bound = required.clone();
-        let exhibits = Exhibits { commits: evidence, proofs, ancestors, bound };
+        let exhibits =
+            Exhibits { commits: evidence, proofs, ancestors, bound, ..Exhibits::default() };
         let room = base.room(spec);
         verify(self.facts.run, spec, base, record, &exhibits, &room.outputs(), 1)
             .map_err(|error| broken(Rule::Recomputes, error.to_string()))?;
@@ -72,6 +74,37 @@ impl Checker {
         let tip = tip.map_err(|error| broken(Rule::Recomputes, error.to_string()))?;
         Base::new(tip, Arc::new(weights), Arc::new(state), required)
             .map_err(|error| broken(Rule::Recomputes, error.to_string()))
+    }
+}
+
+impl Checker {
+    /// An honest node says what slices come to: nothing else than that.
+    pub(super) fn partial_sent(
+        &self,
+        library: &Library,
+        sender: &Sender<'_>,
+        partial: &Signed<Partial>,
+    ) -> Outcome {
+        let (value, spec) = (partial.value(), self.facts.spec.value());
+        let list = library.blob(&value.slate);
+        let accepted = list.and_then(|bytes| open_slate_list(bytes).ok());
+        // A liar need not have made the list that a record stands for known to anyone.
+        let Some((accepted, base)) = accepted.zip(self.outcomes.get(&value.base)) else {
+            return Ok(());
+        };
+        let counted = accepted.into_iter().map(|entry| {
+            let update = library.blob(&entry.update).cloned().unwrap_or_default();
+            Counted { entry, update }
+        });
+        let counted: Vec<Counted> = counted.collect();
+        for said in &value.slices {
+            let made = work_out(spec, &base.tip, &*base.state, &counted, said.slice, 1);
+            if made.ok().map(|made| Sliced::of(&made)) != Some(*said) {
+                let what = format!("n{} says of slice {} what is not so", sender.node, said.slice);
+                return Err(Violation::new(Rule::Recomputes, what));
+            }
+        }
+        Ok(())
     }
 }
 

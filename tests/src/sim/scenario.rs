@@ -28,10 +28,26 @@ pub struct Scenario {
     pub recovery_ms: u64,
     /// What may go wrong until then.
     pub trouble: Trouble,
+    /// How large the model is, and whether its rounds are cut.
+    pub size: Size,
     /// How many neighbours a node passes on to what is for everyone; straight to all, if nothing.
     pub mesh: Option<usize>,
     /// A mistake planted to see the checker find it.
     pub defect: Option<Defect>,
+}
+
+/// A model's size.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    /// Chunks of the model; a tiny one of less than a chunk, if nothing.
+    pub chunks: Option<u32>,
+    /// Into how many slices rounds are cut; 1 for none.
+    pub slices: u32,
+}
+
+impl Size {
+    /// Less than a chunk, not cut.
+    pub const TINY: Self = Self { chunks: None, slices: 1 };
 }
 
 /// Bounds of what goes wrong.
@@ -145,9 +161,18 @@ impl Scenario {
             heals_ms: (4_000, 16_000),
             recovery_ms: 60_000,
             trouble: Trouble::ALL,
+            size: Size::TINY,
             mesh: None,
             defect: None,
         }
+    }
+
+    /// Rounds in four slices, each worked out by three of ten trainers.
+    pub fn sliced() -> Self {
+        let cast = Cast { stewards: 4, trainers: 10, onlookers: 0 };
+        let (rounds, agree_ms) = ((4, 6), (250, 1_500));
+        let size = Size { chunks: Some(4), slices: 4 };
+        Self { name: "sliced", cast, rounds, agree_ms, size, ..Self::small() }
     }
 
     /// One steward: the same path with nobody to agree with.
@@ -228,9 +253,18 @@ impl Scenario {
             heals_ms: (2_000, 2_000),
             recovery_ms: 900_000,
             trouble: Trouble::NONE,
+            size: Size::TINY,
             mesh: Some(MESH_DEGREE),
             defect: None,
         }
+    }
+
+    /// So many trainers on such a mesh with a model of so many chunks, whose rounds are cut in so many slices.
+    pub fn cut(trainers: usize, chunks: u32, slices: u32, rounds: u64) -> Self {
+        let cast = Cast { stewards: 7, trainers, onlookers: 0 };
+        let size = Size { chunks: Some(chunks), slices };
+        let (updates_min, rounds) = (trainers as u32 / 2, (rounds, rounds));
+        Self { name: "cut", cast, updates_min, size, rounds, ..Self::mesh(7 + trainers) }
     }
 
     /// Ten thousand nodes on a mesh that loses, doubles and falls apart, with crashes.
@@ -241,13 +275,26 @@ impl Scenario {
     }
 
     /// Every scenario that has a name.
-    pub fn all() -> [Self; 11] {
+    pub fn all() -> [Self; 12] {
         let [small, lone, wide] = [Self::small(), Self::lone(), Self::wide()];
         let many = [Self::hundred(), Self::thousand(), Self::ten_thousand()];
         let [hundred, thousand, ten_thousand] = many;
         let [tiny, little, large, huge] = Self::MESHES.map(Self::mesh);
-        let calm = Self::calm();
-        [small, lone, wide, calm, hundred, thousand, ten_thousand, tiny, little, large, huge]
+        let [calm, sliced] = [Self::calm(), Self::sliced()];
+        [
+            small,
+            sliced,
+            lone,
+            wide,
+            calm,
+            hundred,
+            thousand,
+            ten_thousand,
+            tiny,
+            little,
+            large,
+            huge,
+        ]
     }
 
     /// The scenario with this name.

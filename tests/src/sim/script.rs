@@ -22,7 +22,7 @@ use serde::Deserialize;
 
 use super::partition::{Cut, NodeSet, Shape};
 use super::plan::{Fault, Plan, Wrong};
-use super::scenario::{Cast, Scenario, Trouble};
+use super::scenario::{Cast, Scenario, Size, Trouble};
 
 /// Nodes of a script: each may be a process.
 const NODES_MAX: usize = 16;
@@ -127,6 +127,7 @@ impl Script {
             heals_ms: (self.heals_ms(), self.heals_ms()),
             recovery_ms: 1_000 * self.rounds + 60_000,
             trouble: Trouble::NONE,
+            size: Size::TINY,
             mesh: None,
             defect: None,
         }

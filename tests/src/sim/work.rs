@@ -6,34 +6,38 @@
 //! round and base.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use consent::permit::TrainOther;
 use consent::{Gate, commit_data};
-use protocol::aggregate::Whole;
+use protocol::aggregate::{AggregateError, Whole};
 use protocol::round::check::{
-    Base, Counted, Draft, Evidence, Exhibits, Finding, build, check_evidence, check_terms, verify,
+    Base, Division, Draft, Evidence, Exhibits, Finding, build, check_evidence, check_head,
+    check_terms, verify,
 };
 use protocol::round::{
     Accepted, Assignment, Audited, Change, DataCommit, Holdout, Input, Rejected, Reported,
     RoundRecord, Tip, Trained, UpdateCommit, Verdict, commit_id,
 };
-use protocol::update::{Update, look};
+use protocol::update::{Update, look, norm_of};
 use protocol::weights::Weights;
 use protocol::{CommitId, ContentId, FileHash, Frontier, Signed};
 use rand::Rng;
 
 use super::bus::{Bus, Outcome};
 use super::byzantine::Lie;
-use super::facts::PARAMETERS;
 use super::job::{Task, named_commits, named_proofs, reports_reach};
 use super::node::Node;
+use super::report::Violation;
 use super::scenario::Defect;
+use super::slices::Cut;
 
 /// What a record says beside what counts.
-struct Lists {
-    rejected: Vec<Rejected>,
-    reports: Vec<Reported>,
-    changes: Vec<Change>,
+#[derive(Debug, Clone)]
+pub(super) struct Lists {
+    pub(super) rejected: Vec<Rejected>,
+    pub(super) reports: Vec<Reported>,
+    pub(super) changes: Vec<Change>,
 }
 
 impl Node {
@@ -49,16 +53,23 @@ impl Node {
                 bus.note(self.index, &format!("finds {} {verdict:?}", commit.id().short()));
                 Input::Checked { commit: commit_id(&commit), base: base.id, verdict }
             }
-            Task::Build { round, base, accepted, rejected, reports, changes } => {
-                let lists = Lists { rejected, reports, changes };
-                let record = self.build(bus, &base, &accepted, lists).map(Box::new);
-                Input::Built { round, record }
+            Task::Slices { base, slate, slices } => {
+                return self.work_on_slices(bus, &base, &slate, &slices);
+            }
+            Task::Build { base, accepted, lists, cut, .. } => {
+                self.build(bus, &base, &accepted, lists, &cut)?
             }
             Task::Audit { record, assignment, .. } => {
                 Input::Audited(self.audit(bus, &record, &assignment))
             }
-            Task::Verify { record, base } => {
-                let holds = self.verify(bus, &record, &base);
+            Task::Verify { record, base, cut } => {
+                let holds = self.verify(bus, &record, &base, &cut)?;
+                if holds == Some(false) && cut.spot.is_some() && !cut.distrusts {
+                    // Before it refuses a record it takes nobody's word.
+                    bus.counts.note("record worked out alone");
+                    let cut = Cut { distrusts: true, ..cut };
+                    return self.begin(bus, Task::Verify { record, base, cut });
+                }
                 let id = record.id();
                 bus.note(self.index, &format!("recomputes {}: {holds:?}", id.short()));
                 Input::Verified { record: id, holds }
@@ -70,15 +81,23 @@ impl Node {
 
     /// Says that bytes could not be had.
     pub(super) fn give_up(&mut self, bus: &mut Bus, task: Task) -> Outcome {
+        if let Some(alone) = self.go_on_alone(&task) {
+            bus.counts.note("slices that nobody gives");
+            return self.begin(bus, alone);
+        }
         let input = match task {
             Task::Train { round, .. } => Input::Trained { round, update: None },
             Task::Check { commit, base } => {
                 let (commit, verdict) = (commit_id(&commit), Verdict::Unavailable);
                 Input::Checked { commit, base: base.id, verdict }
             }
-            Task::Build { round, .. } => Input::Built { round, record: None },
+            Task::Build { round, base, accepted, cut, .. } => {
+                let unfit = self.unfit_of(&base, &accepted, &cut);
+                let unfit = unfit.into_iter().map(|commit| (commit, None)).collect();
+                Input::Built { round, record: None, unfit }
+            }
             Task::Verify { record, .. } => Input::Verified { record: record.id(), holds: None },
-            Task::Keep { .. } | Task::Audit { .. } => return Ok(()),
+            Task::Keep { .. } | Task::Audit { .. } | Task::Slices { .. } => return Ok(()),
         };
         bus.note(self.index, &format!("gives up {input:?}"));
         self.input(bus, input)
@@ -118,9 +137,12 @@ impl Node {
         if self.liar.is_some() {
             return Some(self.train_as_liar(bus, base, data, update));
         }
+        let form = self.facts.spec.value().update_form();
+        let looked = look(&form, self.key.public(), &update).ok()?;
         let trained = Trained {
-            update: FileHash::of(&update),
+            update: looked.hash,
             update_bytes: update.len() as u64,
+            norm: norm_of(looked.norm_squared.ok()?),
             data,
             trace: None,
         };
@@ -134,9 +156,10 @@ impl Node {
         let label = format!("delta {} {round} {}", self.index, base.id);
         let mut rng = self.facts.seed.child(&label).rng();
         let size = rng.random_range(0.01f32..1.2);
-        let delta: Vec<f32> = (0..PARAMETERS).map(|_| rng.random_range(-size..size)).collect();
         let form = self.facts.spec.value().update_form();
-        let update = Update::make(&form, self.key.public(), &delta, &mut [0.0; PARAMETERS]);
+        let delta: Vec<f32> = (0..form.parameters).map(|_| rng.random_range(-size..size)).collect();
+        let mut residual = vec![0.0; form.parameters];
+        let update = Update::make(&form, self.key.public(), &delta, &mut residual);
         update.bytes().to_vec()
     }
 
@@ -164,12 +187,16 @@ impl Node {
             return Verdict::Good;
         }
         let required = self.frontier(&base.frontier);
-        let evidence = self.evidence(base, commit.clone());
+        let evidence = match self.is_cut(base) {
+            true => self.evidence_in_parts(base, commit.clone(), &Division::working(&[]), &[]),
+            false => self.evidence(base, commit.clone()),
+        };
         let Some((evidence, required)) = evidence.zip(required) else {
             return Verdict::Unavailable;
         };
-        match check_evidence(self.facts.spec.value(), base, &required, &evidence) {
-            Ok(Finding::Counts(_)) => Verdict::Good,
+        let look = if self.is_cut(base) { check_head } else { check_evidence };
+        match look(self.facts.spec.value(), base, &required, &evidence) {
+            Ok(Finding::Counts) => Verdict::Good,
             Ok(Finding::Rejected(reason)) => Verdict::Bad(reason),
             Ok(Finding::Missing) | Err(_) => Verdict::Unavailable,
         }
@@ -201,57 +228,119 @@ impl Node {
         tip: &Tip,
         accepted: &[Accepted],
         lists: Lists,
-    ) -> Option<RoundRecord> {
-        let base = self.base(tip)?;
-        let form = self.facts.spec.value().update_form();
-        let counted: Option<Vec<Counted>> = accepted
-            .iter()
-            .map(|entry| {
-                let update = self.disk.blobs.get(&entry.update)?.clone();
-                let looked = look(&form, entry.trainer, &*update).ok()?;
-                Some(Counted {
-                    entry: entry.clone(),
-                    norm_squared: looked.norm_squared.ok()?,
-                    update,
-                })
-            })
-            .collect();
-        let accepted = counted?;
+        cut: &Cut,
+    ) -> Result<Input, Violation> {
+        let round = tip.round + 1;
+        let failed = Input::Built { round, record: None, unfit: Vec::new() };
+        let Some(base) = self.base(tip) else { return Ok(failed) };
+        let division = self.division(tip, cut, &lists.changes);
+        let Some(counted) = self.to_be_counted(tip, division.as_ref(), accepted) else {
+            return Ok(failed);
+        };
+        let Lists { rejected, reports, mut changes } = lists;
+        let mut made = None;
+        if let Some(division) = division {
+            let Ok((slices, truths)) = self.put_together(&division, &base, &counted) else {
+                return Ok(failed);
+            };
+            if let Some(unfit) = Self::unfit(&counted, &slices, round) {
+                bus.counts.note("unfit by its slices");
+                return Ok(unfit);
+            }
+            self.charge(bus, tip, cut, &truths, &mut changes);
+            self.contradict(bus, tip, accepted, cut, truths.into_values())?;
+            bus.counts.note("built of slices");
+            made = Some(Arc::new(slices));
+        }
         // The ledger may lack what the round before has bound; the next round must not.
-        let known = self.live.as_ref()?.ledger.frontier().merge(&base.required);
+        let Some(live) = &self.live else { return Ok(failed) };
+        let known = live.ledger.frontier().merge(&base.required);
         let bound = self.bind_as_liar(bus, known);
         let frontier = self.keep(bus, bound.to_bytes());
-        let (run, spec) = (self.facts.run, self.facts.spec.value());
+        let facts = self.facts.clone();
+        let (run, spec) = (facts.run, facts.spec.value());
         let room = base.room(spec);
-        let outputs = room.outputs();
-        let Lists { rejected, reports, changes } = lists;
-        let draft = Draft { accepted, rejected, reports, changes, frontier };
-        let built = build(run, spec, &base, draft, &outputs, 1);
-        let mut record = built.ok()?;
+        let draft = Draft { accepted: counted, rejected, reports, changes, frontier, made };
+        let Ok(mut record) = build(run, spec, &base, draft, &room.outputs(), 1) else {
+            return Ok(failed);
+        };
         self.keep_outcome(bus, room);
         if self.facts.has(Defect::TrustRecords) {
             record.model_out = base.tip.model;
         }
         self.falsify(bus, &mut record);
-        Some(record)
+        Ok(Input::Built { round, record: Some(Box::new(record)), unfit: Vec::new() })
     }
 
-    fn verify(&mut self, bus: &mut Bus, record: &RoundRecord, tip: &Tip) -> Option<bool> {
+    /// Whether a record holds, or nothing if bytes are missing.
+    fn verify(
+        &mut self,
+        bus: &mut Bus,
+        record: &RoundRecord,
+        tip: &Tip,
+        cut: &Cut,
+    ) -> Result<Option<bool>, Violation> {
         if self.facts.has(Defect::TrustRecords) || self.lies_now(bus, Lie::Yes, 0.8) {
-            return Some(true);
+            return Ok(Some(true));
         }
         if self.lies_now(bus, Lie::No, 0.8) {
-            return Some(false);
+            return Ok(Some(false));
         }
+        let division = self.division(tip, cut, &record.parts.changes);
+        let Some((base, mut exhibits)) = self.exhibits(record, tip, division.as_ref()) else {
+            return Ok(None);
+        };
+        if let Some(division) = division {
+            let Some(counted) = self.counted(tip, &division, &record.accepted) else {
+                return Ok(None);
+            };
+            match self.put_together(&division, &base, &counted) {
+                Ok((made, truths)) => {
+                    self.contradict(bus, tip, &record.accepted, cut, truths.values().copied())?;
+                    (exhibits.made, exhibits.truths) = (Some(Arc::new(made)), truths);
+                }
+                Err(AggregateError::Tape(_)) => return Ok(None),
+                Err(_) => return Ok(Some(false)),
+            }
+        }
+        let facts = self.facts.clone();
+        let (run, spec) = (facts.run, facts.spec.value());
+        let room = base.room(spec);
+        match verify(run, spec, &base, record, &exhibits, &room.outputs(), 1) {
+            Ok(()) => {
+                self.keep_outcome(bus, room);
+                Ok(Some(true))
+            }
+            // What is not known of a false partial is worked out.
+            Err(error) if error.is_missing() => Ok(Some(false).filter(|_| cut.spot.is_some())),
+            Err(error) => {
+                bus.note(self.index, &format!("refuses {}: {error}", record.id().short()));
+                bus.counts.note("record refused");
+                Ok(Some(false))
+            }
+        }
+    }
+
+    /// What there is to judge a record by.
+    fn exhibits(
+        &self,
+        record: &RoundRecord,
+        tip: &Tip,
+        division: Option<&Division>,
+    ) -> Option<(Base, Exhibits)> {
         let base = self.base(tip)?;
         let bound = self.frontier(&record.frontier)?;
+        let counts = |id: &CommitId| record.accepted.iter().any(|entry| entry.commit == *id);
         let commits: BTreeMap<CommitId, Evidence> = named_commits(record)
             .filter_map(|id| {
                 let commit = self.commit(id)?.clone();
-                Some((
-                    id,
-                    self.evidence(tip, commit.clone()).unwrap_or_else(|| Evidence::refused(commit)),
-                ))
+                let evidence = match division.filter(|_| counts(&id)) {
+                    Some(division) => {
+                        self.evidence_in_parts(tip, commit.clone(), division, &record.accepted)
+                    }
+                    None => self.evidence(tip, commit.clone()),
+                };
+                Some((id, evidence.unwrap_or_else(|| Evidence::refused(commit))))
             })
             .collect();
         let proofs = named_proofs(record)
@@ -260,21 +349,8 @@ impl Node {
         let ancestors = self.disk.certificates.range(..record.round).rev();
         let ancestors = ancestors.map(|(_, certificate)| certificate.record.clone());
         let ancestors = ancestors.take(reports_reach(record)).collect();
-        let exhibits = Exhibits { commits, proofs, ancestors, bound };
-        let (run, spec) = (self.facts.run, self.facts.spec.value());
-        let room = base.room(spec);
-        match verify(run, spec, &base, record, &exhibits, &room.outputs(), 1) {
-            Ok(()) => {
-                self.keep_outcome(bus, room);
-                Some(true)
-            }
-            Err(error) if error.is_missing() => None,
-            Err(error) => {
-                bus.note(self.index, &format!("refuses {}: {error}", record.id().short()));
-                bus.counts.note("record refused");
-                Some(false)
-            }
-        }
+        let exhibits = Exhibits { commits, proofs, ancestors, bound, ..Exhibits::default() };
+        Some((base, exhibits))
     }
 
     fn keep_outcome(&mut self, bus: &mut Bus, room: Whole) {

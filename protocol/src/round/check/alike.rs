@@ -6,10 +6,12 @@
 
 use std::collections::BTreeSet;
 
-use super::record::Counted;
+use super::record::{Counted, plan_of};
 use crate::aggregate::TapeError;
 use crate::limits::{ALIKE_MAX, ALIKE_MIN_MILLI};
-use crate::round::record::Alike;
+use crate::round::record::{Accepted, Alike};
+use crate::round::tip::Tip;
+use crate::run::RunSpec;
 use crate::update::{Excerpt, UpdateForm};
 
 /// Chunks compared of each two updates: the cosine of a quarter of a million values is known to a percent.
@@ -23,12 +25,10 @@ pub(super) fn alike(
     seed: &[u8; 32],
     counted: &[Counted],
 ) -> Result<Vec<Alike>, TapeError> {
-    let pairs = counted.len() * counted.len().saturating_sub(1) / 2;
-    if pairs == 0 {
+    if counted.len() < 2 {
         return Ok(Vec::new());
     }
-    let count = (CHUNKS_COMPARED_MAX / pairs).clamp(1, CHUNKS_MAX).min(form.chunks());
-    let chunks = drawn(seed, count, form.chunks());
+    let chunks = compared(form, seed, counted.len());
     let excerpts = counted.iter().map(|counted| Excerpt::of(form, &*counted.update, &chunks));
     let excerpts: Vec<Excerpt> = excerpts.collect::<Result<_, _>>()?;
     let mut alike = Vec::new();
@@ -45,6 +45,18 @@ pub(super) fn alike(
     alike.truncate(ALIKE_MAX);
     alike.sort();
     Ok(alike)
+}
+
+/// The chunks in which the updates are compared that count in the round after `tip`, sorted.
+pub(super) fn compared_chunks(spec: &RunSpec, tip: &Tip, accepted: &[Accepted]) -> Vec<usize> {
+    let plan = plan_of(spec, tip, accepted.iter().map(|entry| entry.commit));
+    if accepted.len() < 2 { Vec::new() } else { compared(&plan.update, &plan.seed, accepted.len()) }
+}
+
+fn compared(form: &UpdateForm, seed: &[u8; 32], updates: usize) -> Vec<usize> {
+    let pairs = updates * (updates - 1) / 2;
+    let count = (CHUNKS_COMPARED_MAX / pairs).clamp(1, CHUNKS_MAX).min(form.chunks());
+    drawn(seed, count, form.chunks())
 }
 
 /// `count` of the chunks `0..of`, sorted.
@@ -69,7 +81,6 @@ mod tests {
     use super::*;
     use crate::id::CommitId;
     use crate::key::SecretKey;
-    use crate::round::record::Accepted;
     use crate::update::{Encoding, Update};
 
     #[test]
@@ -95,8 +106,9 @@ mod tests {
             let update = Update::make(&form, trainer, delta, &mut vec![0.0; delta.len()]);
             let commit = CommitId::from_bytes([at as u8; 32]);
             let (weight, late, voucher) = (1, false, None);
-            let entry = Accepted { commit, trainer, update: update.hash(), weight, late, voucher };
-            Counted { entry, norm_squared: update.norm_squared(), update: Arc::new(update) }
+            let (hash, norm) = (update.hash(), update.norm());
+            let entry = Accepted { commit, trainer, update: hash, norm, weight, late, voucher };
+            Counted { entry, update: Arc::new(update) }
         });
         let counted: Vec<Counted> = counted.collect();
         let pairs = alike(&form, &[7; 32], &counted).expect("in memory");

@@ -10,6 +10,8 @@ mod alike;
 mod entries;
 mod evidence;
 mod record;
+mod slices;
 
-pub use evidence::{Evidence, Finding, check_evidence, check_terms};
+pub use evidence::{Evidence, Finding, check_evidence, check_head, check_terms};
 pub use record::{Base, BuildError, Counted, Draft, Exhibits, RecordError, build, verify};
+pub use slices::{Division, charges, compared_in_update, unfit, work_out};

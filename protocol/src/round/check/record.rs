@@ -11,8 +11,8 @@ use super::alike::alike;
 use super::entries::Entries;
 use super::evidence::Evidence;
 use crate::aggregate::{
-    AggregateError, Contribution, DISCOUNT_LATE, DISCOUNT_ONE, Inputs, Outputs, Plan, Source,
-    TapeError, Whole, aggregate, hash_of,
+    AggregateError, Contribution, DISCOUNT_LATE, DISCOUNT_ONE, Inputs, Made, Outputs, Plan, Slices,
+    Source, TapeError, Whole, aggregate, assemble, hash_of,
 };
 use crate::frontier::Frontier;
 use crate::id::{CommitId, FileHash, RunId};
@@ -20,6 +20,7 @@ use crate::round::change::{Change, ChangeError};
 use crate::round::record::{Accepted, Findings, Parts, Rejected, RoundRecord};
 use crate::round::report::{ReportError, Reported};
 use crate::round::roster::RosterError;
+use crate::round::slate::Sliced;
 use crate::round::tip::Tip;
 use crate::run::RunSpec;
 use crate::weights::values_start;
@@ -62,6 +63,12 @@ pub enum RecordError {
     /// It says of updates that they are alike, or does not, otherwise than they are.
     #[error("round {0} names updates as alike otherwise than they are")]
     Alike(u64),
+    /// What it calls a false partial is not known to be one: that slice was not worked out here.
+    #[error("round {0} names a false partial of slice {1}, which was not worked out here")]
+    NoTruth(u64, u32),
+    /// What it calls a false partial is none.
+    #[error("round {0} names a partial as false that is not")]
+    NotFalse(u64),
     /// A change in it is not shown to be due.
     #[error("round {0} names a change whose proof does not hold: {1}")]
     Change(u64, ChangeError),
@@ -88,7 +95,11 @@ impl RecordError {
     pub fn is_missing(&self) -> bool {
         matches!(
             self,
-            Self::Missing(..) | Self::NoProof(..) | Self::NoAncestor(..) | Self::Tape(..)
+            Self::Missing(..)
+                | Self::NoProof(..)
+                | Self::NoAncestor(..)
+                | Self::NoTruth(..)
+                | Self::Tape(..)
         )
     }
 }
@@ -137,9 +148,7 @@ impl fmt::Debug for Base {
 pub struct Counted {
     /// How it stands in the record.
     pub entry: Accepted,
-    /// Its squared norm, in units of 2^-64.
-    pub norm_squared: u128,
-    /// Its bytes.
+    /// Its bytes; where the aggregate comes in slices, those that are needed here.
     pub update: Arc<dyn Source>,
 }
 
@@ -150,13 +159,29 @@ impl fmt::Debug for Counted {
 }
 
 /// How the round after `tip` is aggregated when these commits count, sorted by id.
-fn plan_of(spec: &RunSpec, tip: &Tip, accepted: &[Counted]) -> Plan {
+pub(super) fn plan_of(
+    spec: &RunSpec,
+    tip: &Tip,
+    accepted: impl IntoIterator<Item = CommitId>,
+) -> Plan {
     let mut seed = blake3::Hasher::new();
     seed.update(b"accord/round-seed/v1\n").update(tip.id.as_bytes());
-    for counted in accepted {
-        seed.update(counted.entry.commit.as_bytes());
+    for commit in accepted {
+        seed.update(commit.as_bytes());
     }
     spec.plan(*seed.finalize().as_bytes())
+}
+
+/// What counts, as the aggregate takes it; whoever is on trial weighs nothing.
+pub(super) fn contributions(accepted: &[Counted]) -> Vec<Contribution<'_>> {
+    let contributions = accepted.iter().map(|Counted { entry, update }| Contribution {
+        id: entry.commit,
+        weight: entry.weight,
+        discount: if entry.late { DISCOUNT_LATE } else { DISCOUNT_ONE },
+        norm: entry.norm,
+        source: &**update,
+    });
+    contributions.collect()
 }
 
 /// What a record is to say beside what aggregating gives.
@@ -172,6 +197,8 @@ pub struct Draft {
     pub changes: Vec<Change>,
     /// The frontier that is bound for the next round.
     pub frontier: FileHash,
+    /// All slices, in order, where the aggregate comes in slices.
+    pub made: Option<Arc<Vec<Made>>>,
 }
 
 /// What a record names, to judge it by.
@@ -185,6 +212,11 @@ pub struct Exhibits {
     pub ancestors: Vec<RoundRecord>,
     /// The frontier that it binds.
     pub bound: Frontier,
+    /// All slices, in order, if this node takes the aggregate in slices, and has of the updates only what it
+    /// looks at by itself.
+    pub made: Option<Arc<Vec<Made>>>,
+    /// What the slices come to that this node has worked out.
+    pub truths: BTreeMap<u32, Sliced>,
 }
 
 /// Why no record comes of a draft.
@@ -208,24 +240,23 @@ pub fn build(
     threads: usize,
 ) -> Result<RoundRecord, BuildError> {
     let (tip, round) = (&base.tip, base.tip.round + 1);
-    let plan = plan_of(spec, tip, &draft.accepted);
-    // Whoever is on trial is looked at like all others, and weighs nothing.
-    let weighing = draft.accepted.iter().filter(|counted| counted.entry.weight > 0);
-    let contributions: Vec<Contribution<'_>> = weighing
-        .map(|counted| Contribution {
-            id: counted.entry.commit,
-            weight: counted.entry.weight,
-            discount: if counted.entry.late { DISCOUNT_LATE } else { DISCOUNT_ONE },
-            norm_squared: counted.norm_squared,
-            source: &*counted.update,
-        })
-        .collect();
+    let plan = plan_of(spec, tip, draft.accepted.iter().map(|counted| counted.entry.commit));
     let inputs =
         Inputs { weights: &*base.weights, weights_start: base.weights_start, state: &*base.state };
-    aggregate(&plan, &inputs, &contributions, outputs, threads)?;
+    match &draft.made {
+        Some(made) => {
+            let slices = Slices::new(&plan, spec.rounds.slices);
+            assemble(&slices, &inputs, made, outputs, threads)?;
+        }
+        None => {
+            let mut weighing = contributions(&draft.accepted);
+            weighing.retain(|contribution| contribution.weight > 0);
+            aggregate(&plan, &inputs, &weighing, outputs, threads)?;
+        }
+    }
     let hash = |tape| hash_of(tape).map_err(AggregateError::from);
     let alike = alike(&plan.update, &plan.seed, &draft.accepted).map_err(AggregateError::from)?;
-    let Draft { accepted, rejected, reports, changes, frontier } = draft;
+    let Draft { accepted, rejected, reports, changes, frontier, .. } = draft;
     let accepted: Vec<Accepted> = accepted.into_iter().map(|counted| counted.entry).collect();
     let mut record = RoundRecord {
         run,
@@ -269,11 +300,12 @@ pub fn verify(
     entries.reports()?;
     entries.changes(run)?;
     let draft = Draft {
-        accepted,
+        accepted: accepted.clone(),
         rejected: record.rejected.clone(),
         reports: record.found.reports.clone(),
         changes: record.parts.changes.clone(),
         frontier: record.frontier,
+        made: exhibits.made.clone(),
     };
     let built = build(run, spec, base, draft, outputs, threads);
     let built = built.map_err(|error| match error {
@@ -281,6 +313,7 @@ pub fn verify(
         BuildError::Aggregate(error) => RecordError::Aggregate(round, error),
         BuildError::Roster(error) => RecordError::Roster(round, error),
     })?;
+    entries.false_partials(run, &accepted, outputs)?;
     if built == *record {
         return Ok(());
     }

@@ -67,7 +67,7 @@ impl Node {
                     parts: Parts { changes, roster: base.roster.id() },
                 };
                 record.parts.roster = base.roster.after(&record).expect("they fit").id();
-                return Some(Input::Built { round, record: Some(Box::new(record)) });
+                return Some(Input::Built { round, record: Some(Box::new(record)), unfit: vec![] });
             }
             Effect::Verify { record, .. } => {
                 return Some(Input::Verified { record: record.id(), holds: Some(true) });
@@ -75,7 +75,7 @@ impl Node {
             Effect::Audit { record, assignment, .. } => {
                 return Some(Input::Audited(looked_at(&record, &assignment, 900)));
             }
-            Effect::Keep(_) | Effect::CatchUp { .. } | Effect::Finish => {}
+            Effect::Keep(_) | Effect::Slices { .. } | Effect::CatchUp { .. } | Effect::Finish => {}
         }
         None
     }
@@ -92,7 +92,7 @@ fn made_up(base: &Tip) -> Trained {
         frontier: base.frontier,
         policy,
     };
-    Trained { update: hash, update_bytes: 10, data, trace: None }
+    Trained { update: hash, update_bytes: 10, norm: 1, data, trace: None }
 }
 
 /// What an auditor found: a loss of 1000 before and of this after.
@@ -110,8 +110,21 @@ fn looked_at(record: &RoundRecord, assignment: &Assignment, after_micro: u64) ->
     }
 }
 
+/// An update of this trainer that counts.
+pub(super) fn accepted(seed: u8, weight: u64, late: bool) -> Accepted {
+    Accepted {
+        commit: crate::CommitId::from_bytes([seed; 32]),
+        trainer: SecretKey::from_seed(&[seed; 32]).public(),
+        update: FileHash::of(&[seed]),
+        norm: 1,
+        weight,
+        late,
+        voucher: None,
+    }
+}
+
 /// A record of `round` that says this, and nothing else.
-fn record_of(round: u64, accepted: &[Accepted], changes: &[Change]) -> RoundRecord {
+pub(super) fn record_of(round: u64, accepted: &[Accepted], changes: &[Change]) -> RoundRecord {
     let hash = FileHash::of(b"made up");
     RoundRecord {
         run: crate::RunId::of(b"run"),
@@ -307,6 +320,7 @@ fn records_that_nobody_has_take_no_room() {
             commit: crate::id::CommitId::of(what),
             trainer: proposer.public(),
             update: FileHash::of(what),
+            norm: 1,
             weight: 1,
             late: false,
             voucher: None,

@@ -8,17 +8,6 @@ fn key(seed: u8) -> SecretKey {
     SecretKey::from_seed(&[seed; 32])
 }
 
-fn accepted(seed: u8, weight: u64, late: bool) -> Accepted {
-    Accepted {
-        commit: crate::CommitId::from_bytes([seed; 32]),
-        trainer: key(seed).public(),
-        update: FileHash::of(&[seed]),
-        weight,
-        late,
-        voucher: None,
-    }
-}
-
 fn report_on(record: &RoundRecord, assignment: &Assignment, after_micro: u64) -> Report {
     let Audited { round, commit, holdout, retraining, .. } =
         looked_at(record, assignment, after_micro);

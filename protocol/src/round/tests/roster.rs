@@ -28,6 +28,7 @@ fn commit_of(spec: &Signed<RunSpec>, seed: u8, invited_by: Option<u8>) -> Signed
         base: tip.id,
         update: made.update,
         update_bytes: made.update_bytes,
+        norm: made.norm,
         data: made.data,
         invitation,
         trace: None,

@@ -60,6 +60,7 @@ fn the_second_commit_of_a_trainer_is_kept_for_all_to_see() {
             base: tip.id,
             update: made.update,
             update_bytes: made.update_bytes,
+            norm: made.norm,
             data: made.data,
             invitation: None,
             trace: None,
@@ -70,6 +71,9 @@ fn the_second_commit_of_a_trainer_is_kept_for_all_to_see() {
         |used: u64| round.handle(0, Input::Message(Box::new(RunMessage::Commit(commit(used)))));
     assert!(effects(1).iter().any(|effect| matches!(effect, Effect::Check { .. })));
     let second = effects(2);
-    assert!(second.iter().any(|effect| *effect == Effect::Keep(commit(2))), "{second:?}");
+    assert!(
+        second.iter().any(|effect| *effect == Effect::Keep(commit(2).bytes().to_vec())),
+        "{second:?}"
+    );
     assert!(effects(2).is_empty() && effects(3).is_empty(), "one more, and no third");
 }
