@@ -247,7 +247,7 @@ fn planted_mistakes_are_found() {
         (Defect::IgnoreCatchUp, &[Rule::Ends][..]),
         (Defect::TrustVotes, &[Rule::SignedOnce, Rule::Recomputes, Rule::Ends][..]),
         (Defect::TrustCertificates, &[Rule::Opens][..]),
-        (Defect::TrustBytes, &[Rule::Ends, Rule::Restores][..]),
+        (Defect::TrustBytes, &[Rule::Ends, Rule::Restores, Rule::Recomputes][..]),
         (Defect::SkipCheck, &[Rule::Recomputes, Rule::Consent, Rule::Ends][..]),
         (Defect::TooManyLiars, &[Rule::OneRecord][..]),
     ];

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use protocol::round::check::{self, Base, Counted, Division, Draft, charges, unfit};
 use protocol::round::{
-    Accepted, Cause, Change, Input, Partial, Rejected, Reported, RoundRecord, Sliced, Tip,
+    Accepted, Cause, Change, Committee, Input, Partial, Rejected, Reported, RoundRecord, Sliced,
+    Tip,
 };
 use protocol::update::look;
 use protocol::{CommitId, FileHash, Frontier, Signed};
@@ -67,9 +68,10 @@ async fn try_build(desk: &Desk, order: Order) -> Result<Answered, DeskError> {
     let (spec, round) = (desk.spec.value(), tip.round + 1);
     let base = desk.base(&tip).await?;
     let (mut made, mut contradicted) = (None, None);
-    let counted = match Division::of(spec, &tip, &words.partials, words.spot, &[]) {
+    let counted = match Committee::of(spec, &tip) {
         None => whole(desk, accepted).await?,
-        Some(division) => {
+        Some(committee) => {
+            let division = Division::of(&committee, &words.partials, words.spot, &[]);
             let gathered = match desk.gather(&base, &division, &accepted, &words.partials).await {
                 Err(GatherError::Taken(error)) => {
                     tracing::info!(round, %error, "slices are worked out here");
@@ -170,9 +172,11 @@ async fn recompute(
 ) -> Result<bool, DeskError> {
     let base = desk.base(tip).await?;
     let spec = desk.spec.value();
+    let Some(committee) = Committee::of(spec, tip) else {
+        return settle(desk, &base, record, None).await;
+    };
     let charged = charged(desk, record).await?;
-    let division = Division::of(spec, tip, &words.partials, words.spot, &charged);
-    let Some(division) = division else { return settle(desk, &base, record, None).await };
+    let division = Division::of(&committee, &words.partials, words.spot, &charged);
     let own = division.own.len() as u32;
     match attempt(desk, &base, record, words, &division, contradicted).await {
         Ok(true) => Ok(true),

@@ -86,6 +86,11 @@ impl Round {
         self.tip.round >= self.spec.value().rounds.count
     }
 
+    /// Who works out which slice of the round under way, if that is cut.
+    pub fn committee(&self) -> Option<&Committee> {
+        self.committee.as_ref()
+    }
+
     /// Whether this node is a steward of the run.
     pub fn is_steward(&self) -> bool {
         self.tip.roster.is_steward(&self.key.public())

@@ -7,7 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::round::{Accepted, Assignment, Reported, RoundRecord, Slate, Tip, UpdateCommit};
+use protocol::round::{
+    Accepted, Assignment, Reported, RoundRecord, Slate, Tip, UpdateCommit, open_slate_list,
+};
 use protocol::{CommitId, FileHash, Signed};
 use rand::Rng;
 
@@ -90,6 +92,8 @@ pub(super) struct Jobs {
     begun: u64,
     /// Commits that were opened once.
     commits: BTreeMap<CommitId, Signed<UpdateCommit>>,
+    /// Lists of slates that were read once.
+    pub(super) lists: BTreeMap<FileHash, Vec<Accepted>>,
 }
 
 impl Jobs {
@@ -232,8 +236,8 @@ impl Node {
     fn owner_of(&self, need: &Need, job: u64) -> Option<usize> {
         match &self.live.as_ref()?.jobs.open.get(&job)?.task {
             Task::Slices { slate, .. } => {
-                let accepted = self.list(&slate.value().list).unwrap_or_default();
-                self.owner(need, &accepted, &Cut::new(Vec::new(), None))
+                let accepted = self.list(&slate.value().list).map_or(&[][..], Vec::as_slice);
+                self.owner(need, accepted, &Cut::new(Vec::new(), None))
             }
             Task::Build { accepted, cut, .. } => self.owner(need, accepted, cut),
             Task::Verify { record, cut, .. } => self.owner(need, &record.accepted, cut),
@@ -263,12 +267,22 @@ impl Node {
         }
     }
 
-    /// Opens the commits that a record names, as far as their envelopes are here.
+    /// Opens the commits that a record names, or the list of a slate, as far as they are here.
     fn open_commits(&mut self, job: u64) {
         let Some(live) = &mut self.live else { return };
-        let Some(Task::Verify { record, .. }) = live.jobs.open.get(&job).map(|job| &job.task)
-        else {
-            return;
+        let record = match live.jobs.open.get(&job).map(|job| &job.task) {
+            Some(Task::Verify { record, .. }) => record,
+            Some(Task::Slices { slate, .. }) => {
+                let list = slate.value().list;
+                let bytes = self.disk.blobs.get(&list);
+                if let Some(bytes) = bytes.filter(|_| !live.jobs.lists.contains_key(&list)) {
+                    // One that does not read is never there.
+                    let read = open_slate_list(bytes).ok();
+                    live.jobs.lists.extend(read.map(|read| (list, read)));
+                }
+                return;
+            }
+            _ => return,
         };
         for commit in named_commits(record) {
             let envelope = self.disk.blobs.get(&envelope_hash(commit));

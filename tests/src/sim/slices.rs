@@ -4,6 +4,7 @@
 //! bytes is taken only if it is one of the whole's, as a hash tree would show.
 //! What it is not: a tree of hashes. The library, which knows all bytes, stands for it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use protocol::round::check::{
 };
 use protocol::round::{
     Accepted, Cause, Change, Committee, Input, Partial, RoundRecord, RunMessage, Slate, Sliced,
-    Tip, UpdateCommit, keepers, open_slate_list, slate_list,
+    Tip, UpdateCommit, keepers, slate_list,
 };
 use protocol::{CommitId, FileHash, Signed};
 
@@ -42,7 +43,15 @@ impl Cut {
 impl Node {
     /// Whether the round after this tip comes in slices.
     pub(super) fn is_cut(&self, tip: &Tip) -> bool {
-        Committee::of(self.facts.spec.value(), tip).is_some()
+        self.committee(tip).is_some()
+    }
+
+    /// The committee of the round after this tip: asked for often, and drawn once where that is the newest.
+    fn committee(&self, tip: &Tip) -> Option<Cow<'_, Committee>> {
+        match self.live.as_ref().filter(|live| live.round.tip().id == tip.id) {
+            Some(live) => live.round.committee().map(Cow::Borrowed),
+            None => Committee::of(self.facts.spec.value(), tip).map(Cow::Owned),
+        }
     }
 
     /// The updates of a round of which this node is a keeper, if it trains in a run whose rounds are cut.
@@ -64,8 +73,11 @@ impl Node {
             .filter(|change| change.cause == Cause::Partial)
             .filter_map(|change| Signed::open(self.disk.blobs.get(&change.proof)?).ok())
             .collect();
-        let division = Division::of(spec, tip, &cut.partials, cut.spot, &charged)?;
-        Some(if cut.distrusts { Division::distrustful(spec) } else { division })
+        let committee = self.committee(tip)?;
+        if cut.distrusts {
+            return Some(Division::distrustful(spec));
+        }
+        Some(Division::of(&committee, &cut.partials, cut.spot, &charged))
     }
 
     /// What a division needs: of the updates that count, and of others' slices.
@@ -102,8 +114,9 @@ impl Node {
         needs
     }
 
-    pub(super) fn list(&self, list: &FileHash) -> Option<Vec<Accepted>> {
-        open_slate_list(self.disk.blobs.get(list)?).ok()
+    /// What a slate's list says, once it was read.
+    pub(super) fn list(&self, list: &FileHash) -> Option<&Vec<Accepted>> {
+        self.live.as_ref()?.jobs.lists.get(list)
     }
 
     pub(super) fn ranges(
@@ -159,7 +172,7 @@ impl Node {
         slices: &[u32],
     ) -> Option<Vec<Sliced>> {
         let (facts, division) = (self.facts.clone(), Division::working(slices));
-        let (spec, accepted) = (facts.spec.value(), self.list(&list)?);
+        let (spec, accepted) = (facts.spec.value(), self.list(&list)?.clone());
         let ranges = division.in_update(spec);
         let counted: Option<Vec<Counted>> = accepted
             .into_iter()

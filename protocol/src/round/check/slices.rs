@@ -67,16 +67,14 @@ pub struct Division {
 }
 
 impl Division {
-    /// A steward's, in the round after `tip`: its own are those that nobody has agreed on, its own draw, and those
-    /// of which a record says that somebody's word (`charged`) is false. Nothing if the round is not cut.
+    /// A steward's in a round with this committee: its own are those that nobody has agreed on, its own draw, and those
+    /// of which a record says that somebody's word (`charged`) is false.
     pub fn of(
-        spec: &RunSpec,
-        tip: &Tip,
+        committee: &Committee,
         partials: &[Signed<Partial>],
         spot: Option<u32>,
         charged: &[Signed<Partial>],
-    ) -> Option<Self> {
-        let committee = Committee::of(spec, tip)?;
+    ) -> Self {
         let mut division = Self::default();
         for (slice, standing) in (0..).zip(committee.standing(partials)) {
             let doubts = |partial: &Signed<Partial>| {
@@ -90,7 +88,7 @@ impl Division {
                 _ => drop(division.own.insert(slice)),
             }
         }
-        Some(division)
+        division
     }
 
     /// That of a node that takes nobody's word.
