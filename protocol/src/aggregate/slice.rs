@@ -225,7 +225,7 @@ mod tests {
     }
 
     /// Each slice from nothing but its own part of the state and of the updates.
-    fn made(slices: &Slices<'_>, state: &Vec<u8>, updates: &[Update]) -> Vec<Made> {
+    fn made(slices: &Slices<'_>, state: &[u8], updates: &[Update]) -> Vec<Made> {
         let one = |slice: u32| {
             let part = |source: &dyn Source, range: Range<u64>| {
                 let mut patches = Patches::of(source.bytes());
@@ -247,7 +247,7 @@ mod tests {
                 .collect();
             let state = match state.is_empty() {
                 true => Patches::of(0),
-                false => part(state, slices.in_state(slice)),
+                false => part(&state.to_vec(), slices.in_state(slice)),
             };
             aggregate_slice(slices, slice, &state, &contributions, 1).expect("a slice")
         };
@@ -310,13 +310,13 @@ mod tests {
         let mut bytes = updates[2].bytes().to_vec();
         bytes[slices.in_update(3).start as usize] = 0x7f;
         let bad = |made: &Made| made.norms().position(|norm| norm.is_none());
-        let good = made(&slices, &Vec::new(), &updates);
+        let good = made(&slices, &[], &updates);
         assert!(good.iter().all(|made| bad(made).is_none()));
         let form = plan.update;
         let trainer = SecretKey::from_seed(&[3; 32]).public();
         assert!(Update::open(bytes.clone(), &form, trainer).is_err());
         updates[2] = Update::unlooked(bytes);
-        let made = made(&slices, &Vec::new(), &updates);
+        let made = made(&slices, &[], &updates);
         assert_eq!(bad(&made[3]), Some(2));
         assert!(made[3].step.is_empty() && made[3].state.is_empty());
         assert_eq!(made[1], good[1]);
