@@ -86,6 +86,9 @@ pub const AUDITS_MAX: u32 = 64;
 pub const AUDIT_ROUNDS_MAX: u64 = 64;
 /// Samples on which one audit evaluates an update: enough to tell good from bad, few enough not to be felt.
 pub const HOLDOUT_SAMPLES_MAX: u64 = 256;
+/// The rise of a loss, in millionths of a nat, from which an audit calls it harm: where a model fits its data,
+/// honest updates move the loss by less; what is hostile moves it by more (docs/benchmarks.md).
+pub const HARM_MIN_MICRO: u64 = 1_000;
 /// Segments of a trace.
 pub const TRACE_SEGMENTS_MAX: u32 = 64;
 /// A trace in bytes.

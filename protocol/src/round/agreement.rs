@@ -182,6 +182,11 @@ impl Agreement {
         self.stewards.proposer(self.round, attempt).address() == steward
     }
 
+    /// Whether it is this steward's turn to propose in `attempt`.
+    pub(super) fn is_own_turn(&self, attempt: u32) -> bool {
+        self.is_turn_of(&self.key.public(), attempt)
+    }
+
     /// Applies one step; returns what this steward now says. The caller has checked that proposals
     /// and votes are of this round, by stewards, and proposals by whose turn it is.
     pub(super) fn apply(&mut self, now_ms: u64, step: &Step) -> Vec<RunMessage> {

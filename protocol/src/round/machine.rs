@@ -346,9 +346,11 @@ impl Round {
         if let Some(slate) = self.bench.as_mut().and_then(Bench::asked) {
             self.slate(slate, effects);
         }
-        if let Some(certificate) = self.bench.as_ref().and_then(Bench::decided).cloned() {
+        let decided = self.bench.as_ref().and_then(|bench| bench.decided().zip(Some(bench)));
+        if let Some((certificate, bench)) = decided {
+            let (certificate, tells) = (certificate.clone(), bench.tells(certificate));
             self.adopt(now_ms, certificate.clone(), effects);
-            effects.push(Effect::Send(RunMessage::Certificate(certificate)));
+            effects.extend(tells.then_some(RunMessage::Certificate(certificate)).map(Effect::Send));
         }
         if self.is_finished() {
             return;

@@ -12,7 +12,8 @@ use crate::envelope::{Message, Signed};
 use crate::id::{CommitId, FileHash, RoundId, RunId};
 use crate::key::PublicKey;
 use crate::limits::{
-    HOLDOUT_SAMPLES_MAX, REPORT_BYTES_MAX, RETRAINING_DISTANCE_MAX_MICRO, TRACE_SEGMENTS_MAX,
+    HARM_MIN_MICRO, HOLDOUT_SAMPLES_MAX, REPORT_BYTES_MAX, RETRAINING_DISTANCE_MAX_MICRO,
+    TRACE_SEGMENTS_MAX,
 };
 
 /// An auditor's word on one update.
@@ -104,8 +105,8 @@ pub struct Reported {
     pub trainer: PublicKey,
     /// The hash of the report's envelope.
     pub report: FileHash,
-    /// Whether the update lowered the loss on the auditor's samples, or raised it no more than another of the
-    /// round, if it has any samples.
+    /// Whether the update raised the loss on the auditor's samples by less than [`HARM_MIN_MICRO`], or no more
+    /// than another of the round, if it has any samples.
     pub passed: Option<bool>,
     /// Whether training a part of it again gave the same, if that could be tried.
     pub matched: Option<bool>,
@@ -212,10 +213,10 @@ impl Reported {
 }
 
 impl Holdout {
-    /// Whether the update does some good, or no more harm than another.
+    /// Whether the update does no harm to speak of, or no more than another.
     pub fn passed(&self) -> bool {
         let control = self.control_micro.is_some_and(|control| self.after_micro <= control);
-        self.after_micro < self.before_micro || control
+        self.after_micro < self.before_micro.saturating_add(HARM_MIN_MICRO) || control
     }
 }
 

@@ -87,6 +87,14 @@ impl Bench {
         self.agreement.decided()
     }
 
+    /// Whether it is this steward's to tell everyone of the certificate: whoever proposed does, and the next in
+    /// turn, lest that one is gone. Each steward has another set of votes, so all of them would be as many
+    /// certificates.
+    pub(super) fn tells(&self, certificate: &Certificate) -> bool {
+        let turn = |attempt| self.agreement.is_own_turn(attempt);
+        turn(certificate.attempt) || turn(certificate.attempt.saturating_add(1))
+    }
+
     pub(super) fn attempt(&self) -> Option<u32> {
         self.agreement.is_started().then(|| self.agreement.attempt())
     }

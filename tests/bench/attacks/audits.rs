@@ -6,7 +6,7 @@
 //! What it is not: networked, nor by auditors who lie.
 
 use protocol::aggregate::Rule;
-use protocol::limits::ALIKE_MIN_MILLI;
+use protocol::limits::{ALIKE_MIN_MILLI, HARM_MIN_MICRO};
 use protocol::update::{Excerpt, Update};
 use protocol::weights::Weights;
 use rand::Rng;
@@ -52,7 +52,7 @@ impl Counts {
                 loss(&plus(seen, update, *samples as f32 / total as f32))
             };
             let after = with(at);
-            let passed = after < loss(seen.base) || after <= with(control);
+            let passed = after < loss(seen.base) + HARM_MIN_MICRO || after <= with(control);
             let like = |(of, other): (usize, &Excerpt)| {
                 of != at && excerpts[at].cosine_milli(other) >= ALIKE_MIN_MILLI
             };

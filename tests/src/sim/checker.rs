@@ -120,6 +120,8 @@ impl Checker {
             }
             None => self.count_record(library, &record),
         }
+        // A steward that starts again may decide by its journal, before it has proposed to anyone.
+        self.proposed.insert(id, record.clone());
         let outcome = self.recompute(library, &record)?;
         if !library.reaches(&outcome.required) {
             let what = format!("r{round} binds a ledger that nobody can have");

@@ -209,9 +209,9 @@ impl Node {
         let holdout = Holdout {
             samples_root: FileHash::of(b"samples"),
             samples: 10,
-            before_micro: 1_000,
-            after_micro: seed.rng().random_range(900..1_100),
-            control_micro: of.control.as_ref().map(|_| 1_010),
+            before_micro: 100_000,
+            after_micro: seed.rng().random_range(90_000..110_000),
+            control_micro: of.control.as_ref().map(|_| 101_500),
         };
         Audited {
             round: record.round,

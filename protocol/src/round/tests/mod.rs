@@ -73,7 +73,7 @@ impl Node {
                 return Some(Input::Verified { record: record.id(), holds: Some(true) });
             }
             Effect::Audit { record, assignment, .. } => {
-                return Some(Input::Audited(looked_at(&record, &assignment, 900)));
+                return Some(Input::Audited(looked_at(&record, &assignment, 9_000)));
             }
             Effect::Keep(_) | Effect::Slices { .. } | Effect::CatchUp { .. } | Effect::Finish => {}
         }
@@ -95,12 +95,12 @@ fn made_up(base: &Tip) -> Trained {
     Trained { update: hash, update_bytes: 10, norm: 1, data, trace: None }
 }
 
-/// What an auditor found: a loss of 1000 before and of this after.
+/// What an auditor found: a loss of 10,000 before and of this after.
 fn looked_at(record: &RoundRecord, assignment: &Assignment, after_micro: u64) -> Audited {
     let samples_root = FileHash::of(b"samples");
-    let control_micro = assignment.control.as_ref().map(|_| 1050);
+    let control_micro = assignment.control.as_ref().map(|_| 10_500);
     let holdout =
-        Holdout { samples_root, samples: 3, before_micro: 1000, after_micro, control_micro };
+        Holdout { samples_root, samples: 3, before_micro: 10_000, after_micro, control_micro };
     Audited {
         round: record.round,
         record: record.id(),

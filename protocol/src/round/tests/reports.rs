@@ -59,7 +59,7 @@ fn a_report_counts_only_as_what_it_is() {
     let entries = [accepted(1, 5, false), accepted(2, 5, false), accepted(3, 5, false)];
     let record = record_of(4, &entries, &[]);
     let drawn = assignments(&record, 2);
-    let report = report_on(&record, &drawn[0], 900);
+    let report = report_on(&record, &drawn[0], 9_000);
     let good = signed(report.clone(), drawn[0].auditor);
     let reported = Reported::of(&good, &record, 2).expect("it is asked for");
     assert_eq!((reported.passed, reported.matched), (Some(true), None));
@@ -131,7 +131,7 @@ fn an_auditor_is_counted_once_a_round_and_not_for_ever_after() {
     let first = record_of(1, &entries, &[]);
     let start = Roster::of(vec![key(9).public()]).after(&first).expect("it fits");
     let drawn = &assignments(&first, 2)[0];
-    let report = signed(report_on(&first, drawn, 1100), drawn.auditor);
+    let report = signed(report_on(&first, drawn, 12_000), drawn.auditor);
     let reported = Reported::of(&report, &first, 2).expect("it is asked for");
     let naming = |round| RoundRecord { found: naming_one(reported), ..record_of(round, &[], &[]) };
     let after = start.after(&naming(2)).expect("it is due");
@@ -157,4 +157,21 @@ fn whoever_is_like_another_is_counted_once_a_round() {
     let record = RoundRecord { found, ..record_of(1, &entries, &[]) };
     let after = Roster::of(vec![key(9).public()]).after(&record).expect("it fits");
     assert!(after.members().iter().all(|member| member.alike == 1));
+}
+
+#[test]
+fn a_rise_that_is_noise_is_no_harm() {
+    let holdout = |before_micro, after_micro, control_micro| Holdout {
+        samples_root: FileHash::of(b"samples"),
+        samples: 3,
+        before_micro,
+        after_micro,
+        control_micro,
+    };
+    assert!(holdout(500, 400, None).passed());
+    assert!(holdout(500, 1_499, None).passed(), "less than a thousandth of a nat");
+    assert!(!holdout(500, 1_500, None).passed());
+    assert!(!holdout(500, 1_500, Some(1_499)).passed());
+    assert!(holdout(500, 1_500, Some(1_500)).passed(), "no more than another");
+    assert!(holdout(u64::MAX, u64::MAX - 1, None).passed());
 }
