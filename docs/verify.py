@@ -269,7 +269,7 @@ def check_data(proof, agreed, said):
     late = agreed["round"] - commit["round"]
     need(commit["run"] == agreed["run"] and late in (0, 1), "another round's")
     data, (left, right) = commit["data"], fields(unused, "left", "right")
-    for side in filter(None, (left, right)):
+    for side in [side for side in (left, right) if side is not None]:
         index, leaf, path = fields(side, "index", "content", "path")
         found = blake3_root(hash32(leaf), index, data["used"], path)
         need(found == data["used_root"], "a neighbour is not among the used works")
