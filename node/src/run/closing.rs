@@ -67,11 +67,11 @@ impl Task {
             return;
         }
         let (me, bytes) = (self.desk.means.net.key(), spec.update_form().update_bytes());
-        let mine = |entry: &&Accepted| keepers(record, entry.commit).contains(&me);
-        let mine: Vec<Accepted> = record.accepted.iter().filter(mine).cloned().collect();
-        let desk = Arc::clone(&self.desk);
+        let (desk, record) = (Arc::clone(&self.desk), record.clone());
         self.spawn(async move {
-            for entry in mine {
+            let id = record.id();
+            let mine = |entry: &&Accepted| keepers(&record, id, entry.commit).contains(&me);
+            for entry in record.accepted.iter().filter(mine) {
                 let kept = desk.source("an update", entry.update, bytes, &[entry.trainer]).await;
                 if let Err(error) = kept {
                     tracing::info!(%error, "an update is not kept here");

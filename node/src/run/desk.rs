@@ -13,7 +13,7 @@ use protocol::limits::{
     AUDIT_ROUNDS_MAX, COMMIT_BYTES_MAX, FRONTIER_BYTES_MAX, MODEL_CONFIG_BYTES_MAX,
     PROOF_BYTES_MAX, REPORT_BYTES_MAX,
 };
-use protocol::round::check::{Base, Division, Evidence, Exhibits, check_terms};
+use protocol::round::check::{Base, Counted, Evidence, Exhibits, check_terms};
 use protocol::round::{RejectReason, RoundRecord, Tip, UpdateCommit, commit_id, keepers};
 use protocol::run::{RunSpec, run_id};
 use protocol::weights::Weights;
@@ -170,6 +170,19 @@ impl Desk {
         Frontier::from_bytes(&bytes).map_err(|e| bad("a ledger frontier", e))
     }
 
+    /// The bytes of the frontier with this id.
+    pub(super) async fn frontier_bytes(
+        &self,
+        id: FileHash,
+        hints: &[PublicKey],
+    ) -> Result<Vec<u8>, DeskError> {
+        let empty = Frontier::default();
+        if id == empty.id() {
+            return Ok(empty.to_bytes());
+        }
+        self.bytes("a ledger frontier", id, FRONTIER_BYTES_MAX as u64, hints).await
+    }
+
     /// The bytes with this hash, from here or from a peer; whoever is in `hints` is asked first.
     pub(crate) async fn bytes(
         &self,
@@ -235,25 +248,20 @@ impl Desk {
         let hints = [&[commit.signer()], keepers].concat();
         let most = spec.update_form().update_bytes();
         let update = self.source("an update", value.update, most, &hints).await?;
-        let id = value.data.frontier;
-        let frontier = if id == Frontier::default().id() {
-            Frontier::default().to_bytes()
-        } else {
-            self.bytes("a ledger frontier", id, FRONTIER_BYTES_MAX as u64, &hints).await?
-        };
+        let frontier = self.frontier_bytes(value.data.frontier, &hints).await?;
         Ok(Evidence { commit, update, frontier })
     }
 
-    /// What a record on `tip` names, to judge it by; of what counts only what a division looks at, if there is
-    /// one.
+    /// What a record on `tip` names, to judge it by; what counts is as it was gathered, if it was, in the record's
+    /// order.
     pub(crate) async fn exhibits(
         &self,
         tip: &Tip,
         record: &RoundRecord,
-        division: Option<&Division>,
+        gathered: Option<&[Counted]>,
     ) -> Result<Exhibits, DeskError> {
         let bound = self.frontier(record.frontier, &[]).await?;
-        let commits = self.evidence_for(tip, record, division).await?;
+        let commits = self.evidence_for(tip, record, gathered).await?;
         let mut proofs = BTreeMap::new();
         for change in &record.parts.changes {
             proofs.insert(change.proof, self.proof(change.proof).await?);
@@ -296,12 +304,13 @@ impl Desk {
         &self,
         tip: &Tip,
         record: &RoundRecord,
-        division: Option<&Division>,
+        gathered: Option<&[Counted]>,
     ) -> Result<BTreeMap<CommitId, Evidence>, DeskError> {
         let accepted = record.accepted.iter().map(|entry| (entry.commit, entry.trainer, None));
         let rejected =
             record.rejected.iter().map(|entry| (entry.commit, entry.trainer, Some(entry.reason)));
-        let mut all = BTreeMap::new();
+        let (mut all, record_id) = (BTreeMap::new(), record.id());
+        let mut gathered = gathered.map(|counted| counted.iter());
         for (id, trainer, reason) in accepted.chain(rejected) {
             let hash = FileHash::from_bytes(*id.as_bytes());
             let bytes = self.bytes("a commit", hash, COMMIT_BYTES_MAX as u64, &[trainer]).await?;
@@ -311,13 +320,17 @@ impl Desk {
                 // Its trainer may never have shown what it names.
                 Some(RejectReason::Duplicate) => Evidence::refused(commit),
                 Some(_) => self.evidence(tip, commit, &[]).await?,
-                None => match division {
-                    Some(division) => {
-                        self.evidence_in_parts(tip, commit, division, &record.accepted).await?
+                None => match gathered.as_mut().and_then(Iterator::next) {
+                    Some(counted) => {
+                        let (update, id) =
+                            (Arc::clone(&counted.update), commit.value().data.frontier);
+                        let frontier = self.frontier_bytes(id, &[trainer]).await?;
+                        Evidence { commit, update, frontier }
                     }
                     None => {
                         let is_cut = self.spec.value().rounds.slices > 1;
-                        let keepers = if is_cut { keepers(record, id) } else { Vec::new() };
+                        let keepers =
+                            if is_cut { keepers(record, record_id, id) } else { Vec::new() };
                         self.evidence(tip, commit, &keepers).await?
                     }
                 },

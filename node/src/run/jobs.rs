@@ -10,7 +10,7 @@ use std::sync::Arc;
 use consent::permit::TrainOther;
 use consent::{Denial, commit_data};
 use protocol::limits::COMMIT_BYTES_MAX;
-use protocol::round::check::{self, Division, Finding};
+use protocol::round::check::{self, Finding};
 use protocol::round::{
     Accepted, Committee, DataCommit, Input, Tip, Trained, UpdateCommit, Verdict, commit_id,
 };
@@ -256,8 +256,7 @@ async fn judge(desk: &Desk, commit: Signed<UpdateCommit>, tip: Tip) -> Result<Ve
     let required = desk.frontier(tip.frontier, &[]).await?;
     let spec = desk.spec.value();
     let found = if Committee::of(spec, &tip).is_some() {
-        // Others look at the rest, each at its slices.
-        let evidence = desk.evidence_in_parts(&tip, commit, &Division::working(&[]), &[]).await?;
+        let evidence = desk.evidence_of_head(&tip, commit).await?;
         check::check_head(spec, &tip, &required, &evidence)
     } else {
         let evidence = desk.evidence(&tip, commit, &[]).await?;

@@ -207,18 +207,18 @@ async fn attempt(
     })?;
     let said = contradiction(&base.tip, &record.accepted, words, gathered.truths.values());
     *contradicted = said.or_else(|| contradicted.take());
-    settle(desk, base, record, Some((division, gathered))).await
+    settle(desk, base, record, Some(gathered)).await
 }
 
 async fn settle(
     desk: &Desk,
     base: &Base,
     record: &RoundRecord,
-    slices: Option<(&Division, Gathered)>,
+    gathered: Option<Gathered>,
 ) -> Result<bool, DeskError> {
-    let division = slices.as_ref().map(|(division, _)| *division);
-    let mut exhibits = desk.exhibits(&base.tip, record, division).await?;
-    if let Some((_, gathered)) = slices {
+    let counted = gathered.as_ref().map(|gathered| gathered.counted.as_slice());
+    let mut exhibits = desk.exhibits(&base.tip, record, counted).await?;
+    if let Some(gathered) = gathered {
         (exhibits.made, exhibits.truths) = (Some(Arc::new(gathered.made)), gathered.truths);
     }
     // Heads that nobody can show would keep every trainer out of the next round.

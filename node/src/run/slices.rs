@@ -11,14 +11,14 @@ use std::sync::Arc;
 use libp2p::futures::{StreamExt, stream};
 use protocol::aggregate::{Made, NORM_BYTES, Patches, Slices, Source, TapeError};
 use protocol::exchange::{Answer, Question, Whereabouts};
-use protocol::limits::{FETCHES_MAX, FRONTIER_BYTES_MAX, SLATE_LIST_BYTES_MAX};
+use protocol::limits::{FETCHES_MAX, SLATE_LIST_BYTES_MAX};
 use protocol::round::check::{
     Base, Counted, Division, Evidence, check_terms, compared_in_update, work_out,
 };
 use protocol::round::{
     Accepted, Input, Partial, Slate, Sliced, Tip, UpdateCommit, open_slate_list,
 };
-use protocol::{CommitId, FileHash, Frontier, PublicKey, Signed};
+use protocol::{CommitId, FileHash, PublicKey, Signed};
 
 use super::desk::{Desk, DeskError, bad};
 
@@ -177,28 +177,21 @@ impl Desk {
         fetched.into_iter().collect()
     }
 
-    /// A commit with the parts of its update that a division looks at.
-    pub(super) async fn evidence_in_parts(
+    /// A commit with the first bytes of its update: others look at the rest, each at its slices.
+    pub(super) async fn evidence_of_head(
         &self,
         tip: &Tip,
         commit: Signed<UpdateCommit>,
-        division: &Division,
-        accepted: &[Accepted],
     ) -> Result<Evidence, DeskError> {
         let spec = self.spec.value();
         if check_terms(spec, tip, &commit).is_err() {
             return Ok(Evidence::refused(commit));
         }
         let (value, hints) = (commit.value(), [commit.signer()]);
-        let (bytes, ranges) =
-            (spec.update_form().update_bytes(), self.ranges(tip, division, accepted));
-        let update = self.parts("an update", value.update, bytes, &ranges, &hints).await?;
-        let frontier = if value.data.frontier == Frontier::default().id() {
-            Frontier::default().to_bytes()
-        } else {
-            let most = FRONTIER_BYTES_MAX as u64;
-            self.bytes("a ledger frontier", value.data.frontier, most, &hints).await?
-        };
+        let (bytes, head) =
+            (spec.update_form().update_bytes(), Division::working(&[]).in_update(spec));
+        let update = self.parts("an update", value.update, bytes, &head, &hints).await?;
+        let frontier = self.frontier_bytes(value.data.frontier, &hints).await?;
         Ok(Evidence { commit, update: Arc::new(update), frontier })
     }
 

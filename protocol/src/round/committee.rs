@@ -136,12 +136,11 @@ impl Committee {
 }
 
 /// Who keeps an update of a round that was cut, beside its trainer: three others of the round, so that whoever
-/// recomputes the round later need not find the one that made it.
-pub fn keepers(record: &RoundRecord, commit: CommitId) -> Vec<PublicKey> {
+/// recomputes the round later need not find the one that made it. `id` is the record's.
+pub fn keepers(record: &RoundRecord, id: RoundId, commit: CommitId) -> Vec<PublicKey> {
     let author = record.accepted.iter().find(|entry| entry.commit == commit);
     let others = record.accepted.iter().map(|entry| entry.trainer);
     let others = others.filter(|trainer| Some(*trainer) != author.map(|entry| entry.trainer));
-    let id = record.id();
     let weight = |trainer: &PublicKey| {
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"accord/keeper/v1\n").update(id.as_bytes()).update(commit.as_bytes());
@@ -235,13 +234,13 @@ mod tests {
         let record = record_of(1, &accepted, &[]);
         let mut most = std::collections::BTreeMap::new();
         for entry in &accepted {
-            let keepers = keepers(&record, entry.commit);
+            let keepers = keepers(&record, record.id(), entry.commit);
             assert!(keepers.len() == 3 && !keepers.contains(&entry.trainer), "{keepers:?}");
             keepers.into_iter().for_each(|keeper| *most.entry(keeper).or_insert(0) += 1);
         }
         assert!(most.len() > 4, "not always the same: {most:?}");
         let few = record_of(1, &accepted[..2], &[]);
-        assert_eq!(keepers(&few, accepted[0].commit), [accepted[1].trainer]);
+        assert_eq!(keepers(&few, few.id(), accepted[0].commit), [accepted[1].trainer]);
     }
 
     #[test]

@@ -59,9 +59,9 @@ impl Node {
         if self.facts.spec.value().rounds.slices < 2 || self.facts.held[self.index].is_empty() {
             return Vec::new();
         }
-        let me = self.key.public();
+        let (me, id) = (self.key.public(), record.id());
         let mine =
-            record.accepted.iter().filter(|entry| keepers(record, entry.commit).contains(&me));
+            record.accepted.iter().filter(|entry| keepers(record, id, entry.commit).contains(&me));
         mine.map(|entry| entry.update).collect()
     }
 
